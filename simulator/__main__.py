@@ -1,0 +1,102 @@
+"""Command line: `python -m simulator --port 0 --seed 7`.
+
+Prints one JSON line with every address once the port is open, then serves until SIGTERM,
+SIGINT or, with --exit-with-parent, the end of its standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+import time
+
+from simulator.server import endpoints, start
+from simulator.venue import Venue, VenueClock
+from simulator.world import BLOCK_MS, World, WorldConfig
+
+EXIT_PORT_TAKEN = 2
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="simulator", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8765, help="0 takes any free port")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--genesis", type=int, metavar="MS", help="ms UTC; default: now")
+    parser.add_argument("--fills-per-minute", type=float, default=30.0)
+    parser.add_argument("--max-fills", type=int, metavar="N", help="then leaders go quiet")
+    parser.add_argument("--time-scale", type=float, default=1.0)
+    parser.add_argument("--leaders", type=int, default=4)
+    parser.add_argument("--exit-with-parent", action="store_true")
+    arguments = parser.parse_args(argv)
+    if arguments.time_scale <= 0:
+        parser.error("--time-scale must be above 0")
+    if arguments.leaders < 0 or arguments.fills_per_minute < 0:
+        parser.error("--leaders and --fills-per-minute must not be negative")
+    if arguments.max_fills is not None and arguments.max_fills < 0:
+        parser.error("--max-fills must not be negative")
+    return arguments
+
+
+def make_venue(arguments: argparse.Namespace) -> Venue:
+    """The venue of these arguments, already caught up with the clock."""
+    now_ms = time.time_ns() // 1_000_000
+    genesis_ms = now_ms if arguments.genesis is None else arguments.genesis
+    genesis_ms -= genesis_ms % BLOCK_MS
+    config = WorldConfig(
+        leaders=arguments.leaders,
+        fills_per_minute=arguments.fills_per_minute,
+        fills_max=arguments.max_fills,
+    )
+    clock = VenueClock(genesis_ms, arguments.time_scale)
+    venue = Venue(World(arguments.seed, genesis_ms, config), clock)
+    # History is built of millions of small objects that all stay: collecting only costs time.
+    gc.disable()
+    while not venue.advance():
+        pass
+    gc.freeze()
+    gc.enable()
+    return venue
+
+
+async def serve(arguments: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    venue = make_venue(arguments)
+    try:
+        runner, port = await start(venue, arguments.host, arguments.port)
+    except OSError as error:
+        print(f"simulator: cannot listen on port {arguments.port}: {error}", file=sys.stderr)
+        return EXIT_PORT_TAKEN
+    ready = {
+        "ready": True,
+        "port": port,
+        **endpoints(arguments.host, port),
+        "leaders": [leader.wallet for leader in venue.world.leaders],
+        "genesis": venue.world.genesis_ms,
+        "seed": arguments.seed,
+    }
+    print(json.dumps(ready), flush=True)
+    if arguments.exit_with_parent:
+        loop.add_reader(sys.stdin.fileno(), _watch_parent, stop)
+    await stop.wait()
+    await runner.cleanup()
+    return 0
+
+
+def _watch_parent(stop: asyncio.Event) -> None:
+    """Called when standard input is readable: its end means the parent is gone."""
+    if not os.read(sys.stdin.fileno(), 4_096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(serve(parse_arguments())))

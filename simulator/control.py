@@ -1,0 +1,187 @@
+"""The simulator's own interface: truth, counters and fault switches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from simulator.faults import ACTIONS, changed_faults
+from simulator.market_ws import MarketChannel
+from simulator.polygon import PolygonNode
+from simulator.venue import Venue
+from simulator.world import Fill
+
+TRUTH_LIMIT_DEFAULT, TRUTH_LIMIT_MAX = 1_000, 10_000
+ROWS_IN_FLIGHT_MAX = 500
+COUNTED_ALWAYS = (
+    "429",
+    "500",
+    "rpc eth_getLogs",
+    "polygon logs pushed",
+    "polygon subscriptions",
+    "polygon unfiltered subscriptions",
+)
+TICKS = {"0.01": 10_000, "0.005": 5_000, "0.0025": 2_500, "0.001": 1_000, "0.0001": 100}
+
+
+class Control:
+    """The `/control` endpoints. They are never subject to faults."""
+
+    def __init__(self, venue: Venue, node: PolygonNode, channel: MarketChannel) -> None:
+        self.venue = venue
+        self.node = node
+        self.channel = channel
+        self._actions: dict[str, Callable[[int], int]] = {
+            "disconnect": lambda _: node.disconnect_all(),
+            "clob_disconnect": lambda _: channel.disconnect_all(),
+            "reorg": node.reorganise,
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/control/health", self.health),
+            web.get("/control/leaders", self.leaders),
+            web.get("/control/truth", self.truth),
+            web.get("/control/positions", self.positions),
+            web.get("/control/counters", self.counters),
+            web.get("/control/faults", self.show_faults),
+            web.post("/control/faults", self.set_faults),
+            web.post("/control/stop_leaders", self.stop_leaders),
+            web.post("/control/tick_size", self.tick_size),
+        ]
+
+    async def health(self, _request: web.Request) -> web.Response:
+        venue = self.venue
+        return web.json_response({
+            "ok": True,
+            "now": venue.now,
+            "block_number": venue.head.number,
+            "block_ts": venue.head.ts,
+            "genesis": venue.world.genesis_ms,
+            "seed": venue.world.seed,
+            "leaders_quiet": venue.world.quiet,
+        })  # fmt: skip
+
+    async def leaders(self, _request: web.Request) -> web.Response:
+        return web.json_response([
+            {"wallet": leader.wallet, "name": leader.name, "style": leader.style.name}
+            for leader in self.venue.world.leaders
+        ])  # fmt: skip
+
+    async def truth(self, request: web.Request) -> web.Response:
+        """Leader fills with n > after, in chain order; the oldest may have been forgotten."""
+        try:
+            after = int(request.query.get("after", 0))
+            limit = int(request.query.get("limit", TRUTH_LIMIT_DEFAULT))
+        except ValueError:
+            return _bad("after and limit must be integers")
+        if after < 0 or not 1 <= limit <= TRUTH_LIMIT_MAX:
+            return _bad(f"after must be >= 0 and limit from 1 to {TRUTH_LIMIT_MAX}")
+        rows = self.venue.world.truth
+        first = max(0, after + 1 - rows[0].n) if rows else 0
+        page = [fill for fill in rows[first : first + limit] if self.venue.on_chain(fill)]
+        hidden = sum(not self.venue.on_chain(fill) for fill in rows[-ROWS_IN_FLIGHT_MAX:])
+        return web.json_response({
+            "fills": [_truth_row(fill) for fill in page],
+            "total": self.venue.world.fills_total - hidden,
+            "done": self._done(),
+        })  # fmt: skip
+
+    def _done(self) -> bool:
+        """No leader will trade any more and the feed serves every row."""
+        latest = self.venue.world.truth[-ROWS_IN_FLIGHT_MAX:]
+        return self.venue.world.quiet and all(self.venue.in_feed(fill) for fill in latest)
+
+    async def positions(self, _request: web.Request) -> web.Response:
+        return web.json_response({
+            wallet: {
+                token_id: {
+                    "shares_micros": position.shares,
+                    "cost_micros": position.cost,
+                    "fees_micros": position.fees,
+                    "bought_micros": position.bought,
+                    "realized_micros": position.realized,
+                }
+                for token_id, position in held.items()
+            }
+            for wallet, held in self.venue.positions.held.items()
+        })  # fmt: skip
+
+    async def counters(self, _request: web.Request) -> web.Response:
+        """Calls per HTTP route and per JSON-RPC method, pushes, faults and open sockets."""
+        always = dict.fromkeys(COUNTED_ALWAYS, 0)
+        open_now = {
+            "polygon ws open": len(self.node.subscribers),
+            "clob ws open": len(self.channel.clients),
+        }
+        return web.json_response(always | dict(sorted(self.venue.counters.items())) | open_now)
+
+    async def show_faults(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.venue.faults.to_json())
+
+    async def set_faults(self, request: web.Request) -> web.Response:
+        wanted = await _json_body(request)
+        try:
+            self.venue.faults, actions = changed_faults(self.venue.faults, wanted)
+            done = {name: self._actions[name](actions[name]) for name in ACTIONS if name in actions}
+        except ValueError as error:
+            return _bad(str(error))
+        return web.json_response(self.venue.faults.to_json() | done)
+
+    async def stop_leaders(self, _request: web.Request) -> web.Response:
+        self.venue.world.desk.stopped = True
+        return web.json_response({"stopped": True})
+
+    async def tick_size(self, request: web.Request) -> web.Response:
+        """Refine a market's tick; coarser ticks would leave levels off the grid."""
+        body = await _json_body(request)
+        if not isinstance(body, dict) or not {"token_id", "tick_size"} <= body.keys():
+            return _bad("expected token_id and tick_size")
+        found = self.venue.book_of(str(body["token_id"]))
+        tick = TICKS.get(str(body["tick_size"]))
+        if found is None:
+            return _bad("token_id: no such open token")
+        if tick is None or tick > found[0].tick:
+            return _bad(f"tick_size: expected one of {', '.join(TICKS)}, not above the present one")
+        old, found[0].tick = found[0].tick, tick
+        self.channel.announce_tick(found[0], old)
+        return web.json_response({"old_tick_size": old, "new_tick_size": tick})
+
+
+def _truth_row(fill: Fill) -> dict[str, Any]:
+    tx = fill.tx
+    return {
+        "n": fill.n,
+        "wallet": fill.wallet,
+        "tx_hash": tx.hash,
+        "block_number": tx.block.number,
+        "block_hash": tx.block.hash,
+        "log_index": fill.log_index,
+        "token_id": fill.token.id,
+        "side": fill.side,
+        "shares_micros": fill.shares,
+        "cash_micros": fill.cash,
+        "fee_micros": fill.fee,
+        "role": fill.role,
+        "generation": tx.match.market.generation,
+        "exchange": tx.match.market.exchange,
+        "order_hash": fill.order_hash,
+        "ts_match": tx.match.ts_match,
+        "ts_block": tx.block.timestamp * 1_000,
+        "ts_published": tx.block.ts,
+        "ts_api_visible": fill.ts_visible,
+    }
+
+
+async def _json_body(request: web.Request) -> object:
+    try:
+        body: object = await request.json()
+    except ValueError:
+        return None
+    return body
+
+
+def _bad(message: str) -> web.Response:
+    return web.json_response({"error": message}, status=400)

@@ -1,0 +1,209 @@
+"""The live venue: the world seen at one moment, advanced by a clock.
+
+The world is always one step ahead. The venue releases its book events and blocks when their
+time has come, keeps the books as observers see them, and tells its listeners.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from simulator import ids
+from simulator.book import Change
+from simulator.faults import Faults
+from simulator.markets import Market, Token
+from simulator.matching import Match
+from simulator.positions import PositionBook
+from simulator.world import Block, Fill, Step, World
+
+FINALITY_BLOCKS = 5
+
+
+class Clock(Protocol):
+    """Where the venue learns the time: ms UTC."""
+
+    def now_ms(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class VenueClock:
+    """Venue time in ms UTC: wall time, stretched around the genesis by `scale`."""
+
+    genesis_ms: int
+    scale: float = 1.0
+
+    def now_ms(self) -> int:
+        wall = time.time_ns() // 1_000_000
+        return self.genesis_ms + int((wall - self.genesis_ms) * self.scale)
+
+
+@dataclass(slots=True)
+class BookView:
+    """Outcome 0's book of one market as published: price -> size in micros.
+
+    `ts` is the time of the last change. `last_price` is outcome 0's price of the latest trade.
+    """
+
+    market: Market
+    bids: dict[int, int]
+    asks: dict[int, int]
+    ts: int
+    tick: int
+    last_price: int | None = None
+    last_side: str = ""
+    shares_traded: int = 0
+    cash_traded: int = 0
+
+    def best_bid(self) -> int:
+        return max(self.bids)
+
+    def best_ask(self) -> int:
+        return min(self.asks)
+
+    def best_of(self, token: Token) -> tuple[int, int]:
+        """(best bid, best ask) of a token of this market."""
+        if token.outcome_index == 0:
+            return self.best_bid(), self.best_ask()
+        return 1_000_000 - self.best_ask(), 1_000_000 - self.best_bid()
+
+    def mid(self, token: Token) -> int:
+        bid, ask = self.best_of(token)
+        return (bid + ask) // 2
+
+    def apply(self, change: Change) -> None:
+        levels = self.bids if change.is_bid else self.asks
+        if change.size:
+            levels[change.price] = change.size
+        else:
+            levels.pop(change.price, None)
+        self.ts = change.ts
+
+    def print_trade(self, match: Match) -> None:
+        """Note a trade; the price is the one of the last maker order touched."""
+        maker = match.makers[-1]
+        price = last_maker_price(match)
+        self.last_price = price if maker.token.outcome_index == 0 else 1_000_000 - price
+        self.last_side = match.taker.side
+        self.shares_traded += match.taker.shares
+        self.cash_traded += match.taker.cash
+
+
+def last_maker_price(match: Match) -> int:
+    """Limit price (micros, on the tick) of the last maker order of a match."""
+    maker = match.makers[-1]
+    tick = match.market.tick
+    return (maker.cash * 1_000_000 + maker.shares * tick // 2) // (maker.shares * tick) * tick
+
+
+BookListener = Callable[[BookView, list[Change | Match]], None]
+BlockListener = Callable[[Block], None]
+
+
+@dataclass
+class Venue:
+    """Shared state of all wire modules: world, books, faults, counters, listeners."""
+
+    world: World
+    clock: Clock
+    faults: Faults = field(default_factory=Faults)
+    counters: Counter[str] = field(default_factory=Counter)
+    book_listeners: list[BookListener] = field(default_factory=list)
+    block_listeners: list[BlockListener] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.now = self.world.genesis_ms
+        self.wire_rng = ids.stream(self.world.seed, "wire")
+        self.books = {
+            ladder.index: BookView(
+                self.world.listed.all[ladder.index], dict(ladder.bids), dict(ladder.asks),
+                self.world.genesis_ms, ladder.tick,
+            )
+            for ladder in self.world.exchange.ladders.values()
+        }  # fmt: skip
+        self.head = self.world.head
+        self.positions = PositionBook(self.world.leader_wallets)
+        self._events: deque[Change | Match] = deque()
+        self._step: Step | None = None
+
+    def advance(self, steps_max: int = 400) -> bool:
+        """Release everything due by the clock, at most `steps_max` blocks.
+
+        Returns True when the venue has caught up with the clock.
+        """
+        target = self.clock.now_ms()
+        for _ in range(steps_max):
+            if self._step is None:
+                if target <= self.head.ts:
+                    break
+                self._step = self.world.step()
+                self._events.extend(self._step.events)
+            self._release_events(target)
+            if target < self._step.block.ts:
+                break
+            self.now = self._step.block.ts
+            self.head = self._step.block
+            self._step = None
+            self.positions.apply(self.head)
+            for listener in self.block_listeners:
+                listener(self.head)
+        else:
+            return False
+        self.now = max(self.now, target)
+        return True
+
+    def _release_events(self, target: int) -> None:
+        """Apply due book events moment by moment, so listeners see each state of a book."""
+        queue = self._events
+        while queue and _moment(queue[0])[0] <= target:
+            moment = _moment(queue[0])
+            view = self.books[moment[1]]
+            due = []
+            while queue and _moment(queue[0]) == moment:
+                event = queue.popleft()
+                due.append(event)
+                if isinstance(event, Match):
+                    view.print_trade(event)
+                else:
+                    view.apply(event)
+            for listener in self.book_listeners:
+                listener(view, due)
+
+    def finalized_number(self) -> int:
+        first = next(iter(self.world.blocks))
+        return max(first, self.head.number - FINALITY_BLOCKS)
+
+    def block(self, number: int) -> Block | None:
+        """A published block; the world's own next block stays hidden until its time."""
+        return self.world.blocks.get(number) if number <= self.head.number else None
+
+    def book_of(self, token_id: str) -> tuple[BookView, Token] | None:
+        """The live book of a token, None when unknown or closed."""
+        token = self.world.listed.by_token.get(token_id)
+        view = None if token is None else self.books.get(token.market_index)
+        return None if token is None or view is None else (view, token)
+
+    def on_chain(self, fill: Fill) -> bool:
+        return fill.tx.block.number <= self.head.number
+
+    def in_feed(self, fill: Fill) -> bool:
+        """True when the Data API serves the row at this moment."""
+        return fill.ts_visible + self.faults.late_rows_ms <= self.now
+
+    def price_of(self, token: Token) -> int:
+        """Mark price in micros: the mid of the book, or the payout of a closed market."""
+        view = self.books.get(token.market_index)
+        if view is not None:
+            return view.mid(token)
+        winner = self.world.listed.all[token.market_index].winner
+        return 1_000_000 if winner == token.outcome_index else 0
+
+
+def _moment(event: Change | Match) -> tuple[int, int]:
+    """(ms, market index) of a book event."""
+    if isinstance(event, Match):
+        return event.ts_match, event.market.index
+    return event.ts, event.market_index
