@@ -1,0 +1,180 @@
+// Polling of one JSON resource: conditional requests, one request at a time, back-off on failure,
+// and silence while nobody looks at the page.
+import { observeServerTime, serverNow } from "./clock.js";
+
+export const POLL_INTERVAL_MS = 5_000;
+export const RETRY_DELAY_MS_MAX = 60_000;
+export const REQUEST_TIMEOUT_MS = 10_000;
+/** Data that no answer has confirmed for this long is called stale. */
+export const STALE_AFTER_MS = 15_000;
+
+/** What the API said, or why nothing was heard, in words that can be shown. */
+export class ApiError extends Error {
+  constructor(title, { detail = "", status = null, retryAfterMs = 0 } = {}) {
+    super(title);
+    this.name = "ApiError";
+    this.detail = detail;
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+async function problemOf(response) {
+  const retryAfterMs = 1_000 * (Number(response.headers.get("retry-after")) || 0);
+  let problem = {};
+  try {
+    problem = await response.json();
+  } catch {
+    // A proxy may answer with a page of its own; the status alone then has to do.
+  }
+  const title = problem?.title || response.statusText || "The server refused";
+  return new ApiError(String(title), {
+    detail: String(problem?.detail ?? ""),
+    status: response.status,
+    retryAfterMs,
+  });
+}
+
+/**
+ * Fetches JSON; `null` means "not modified since `etag`".
+ * The browser's own cache is bypassed so that a 304 reaches us and an old copy never does.
+ */
+export async function fetchJson(url, { etag = null, signal } = {}) {
+  const headers = { accept: "application/json" };
+  if (etag) headers["if-none-match"] = etag;
+  let response;
+  try {
+    response = await fetch(url, { headers, signal, cache: "no-store", credentials: "same-origin" });
+  } catch (cause) {
+    if (signal?.aborted) throw signal.reason;
+    throw new ApiError("No answer", { detail: "The server cannot be reached." });
+  }
+  if (response.status === 304) return null;
+  if (!response.ok) throw await problemOf(response);
+  try {
+    return { value: await response.json(), etag: response.headers.get("etag") };
+  } catch (cause) {
+    if (signal?.aborted) throw signal.reason;
+    throw new ApiError("Unreadable answer", { detail: "The answer is not JSON.", status: response.status });
+  }
+}
+
+const EMPTY = { value: null, confirmedAt: null, error: null };
+
+/**
+ * Keeps one resource current.
+ *
+ * `snapshot` is `{url, value, confirmedAt, error}`: the last good value stays while requests fail;
+ * `confirmedAt` is this browser's time of the last answer that proved it current, and `error` is
+ * `{title, detail, status, since, failures, retryAt}` with `since` in server time.
+ */
+export class Poller {
+  #url;
+  #isValid;
+  #etag = null;
+  #timer = null;
+  #request = null;
+  #running = false;
+  #listeners = new Set();
+
+  constructor(url, isValid) {
+    this.#url = url;
+    this.#isValid = isValid;
+    this.snapshot = { url, ...EMPTY };
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.#clearTimer();
+      else if (this.#running && !this.#request) this.pollNow();
+    });
+  }
+
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  start() {
+    if (this.#running) return;
+    this.#running = true;
+    this.pollNow();
+  }
+
+  /** Points the poller at another query of the same resource; what was shown is dropped. */
+  setUrl(url) {
+    if (url === this.#url) return;
+    this.#url = url;
+    this.#etag = null;
+    this.#publish({ url, ...EMPTY });
+    if (this.#running) this.pollNow();
+  }
+
+  /** Asks at once, replacing a request that is under way. */
+  async pollNow() {
+    this.#clearTimer();
+    this.#request?.abort();
+    const request = new AbortController();
+    this.#request = request;
+    const timeout = setTimeout(
+      () => request.abort(new ApiError("No answer", { detail: `Nothing came back within ${REQUEST_TIMEOUT_MS / 1_000} s.` })),
+      REQUEST_TIMEOUT_MS,
+    );
+    try {
+      const answer = await fetchJson(this.#url, { etag: this.#etag, signal: request.signal });
+      if (this.#request === request) this.#accept(answer);
+    } catch (error) {
+      if (this.#request === request) this.#fail(error);
+    } finally {
+      clearTimeout(timeout);
+      if (this.#request === request) {
+        this.#request = null;
+        this.#schedule();
+      }
+    }
+  }
+
+  #accept(answer) {
+    if (answer && !this.#isValid(answer.value)) {
+      throw new ApiError("Unexpected answer", { detail: "The answer has not the documented shape." });
+    }
+    if (answer) {
+      this.#etag = answer.etag;
+      observeServerTime(answer.value.now);
+    }
+    const value = answer ? answer.value : this.snapshot.value;
+    this.#publish({ url: this.#url, value, confirmedAt: Date.now(), error: null });
+  }
+
+  #fail(error) {
+    const before = this.snapshot.error;
+    const failures = (before?.failures ?? 0) + 1;
+    const backOffMs = Math.min(POLL_INTERVAL_MS * 2 ** (failures - 1), RETRY_DELAY_MS_MAX);
+    const delayMs = Math.min(Math.max(backOffMs, error.retryAfterMs ?? 0), RETRY_DELAY_MS_MAX);
+    this.#publish({
+      ...this.snapshot,
+      error: {
+        title: error.message || "Failed",
+        detail: error.detail ?? "",
+        status: error.status ?? null,
+        since: before?.since ?? serverNow(),
+        failures,
+        retryAt: Date.now() + delayMs,
+      },
+    });
+  }
+
+  #schedule() {
+    if (!this.#running || document.hidden) return;
+    const { error } = this.snapshot;
+    const delayMs = error ? error.retryAt - Date.now() : POLL_INTERVAL_MS;
+    this.#timer = setTimeout(() => this.pollNow(), Math.max(0, delayMs));
+  }
+
+  #clearTimer() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #publish(snapshot) {
+    this.snapshot = snapshot;
+    for (const listener of this.#listeners) listener(snapshot);
+  }
+}

@@ -1,0 +1,115 @@
+import { amount, cents, count, counted, exactAmount, latency, NONE } from "../format.js";
+import { useFeed, useSnapshot } from "../hooks.js";
+import { html } from "../html.js";
+import { attemptsUrl } from "../resources.js";
+import { AttemptFilter } from "./attempt-filter.js";
+import { FeedTable } from "./feed-table.js";
+import { Panel } from "./panel.js";
+import { Market, Moment, Money, Price, Side, Tag } from "./values.js";
+
+const STATUSES = {
+  FILLED: { label: "filled", tone: "plain" },
+  PARTIAL: { label: "partly filled", tone: "plain" },
+  SUBMITTED: { label: "working", tone: "accent" },
+  SKIPPED: { label: "no fill", tone: "quiet" },
+  CANCELLED: { label: "cancelled", tone: "quiet" },
+  FAILED: { label: "failed", tone: "alert" },
+};
+const BOOKS = {
+  tape: { label: "tape", hint: "Recorded order book, read at the time of placement" },
+  rest: { label: "snapshot", hint: "One snapshot of the order book taken at placement" },
+};
+
+const idOf = (attempt) => attempt.attempt_id;
+
+const COLUMNS = [
+  { id: "time", label: "Time", hint: "Decided, UTC", cell: (row) => html`<${Moment} at=${row.ts_decided} />` },
+  { id: "leader", label: "Leader", cell: (row) => html`<bdi class="name" title=${row.leader_name}>${row.leader_name}</bdi><div class="sub">${portfolioName(row)}</div>` },
+  { id: "market", label: "Market", cell: (row) => html`<${Market} question=${row.question} outcome=${row.outcome} tokenId=${row.token_id} />` },
+  { id: "side", label: "Side", cell: (row) => html`<${Side} side=${row.side} />` },
+  { id: "decision", label: "Decision", cell: (row) => html`<${Decision} attempt=${row} />` },
+  { id: "reasons", label: "Reasons", cell: (row) => html`<${Reasons} reasons=${row.reasons} />` },
+  { id: "shares", label: "Filled / target", numeric: true, hint: "Shares", cell: (row) => html`<${Shares} attempt=${row} />` },
+  { id: "limit", label: "Limit", numeric: true, cell: (row) => html`<${Price} micros=${row.limit_micros} />` },
+  { id: "vwap", label: "VWAP", numeric: true, hint: "Average price of our paper fills", cell: (row) => html`<${Price} micros=${row.vwap_micros} />` },
+  { id: "slippage", label: "vs leader", numeric: true, hint: "Our price per share against the leader's", cell: (row) => html`<${Slippage} attempt=${row} />` },
+  { id: "fee", label: "Fee", numeric: true, cell: (row) => (row.vwap_micros == null ? NONE : html`<${Money} micros=${row.fee_micros} />`) },
+  { id: "placed", label: "Placed after", numeric: true, hint: "From detection to placement", cell: (row) => html`<${Placed} attempt=${row} />` },
+];
+
+const rowClass = (attempt) => `decision-${attempt.decision}${attempt.reasons?.length ? "" : " without-reasons"}`;
+
+function portfolioName({ portfolio_kind: kind }) {
+  return kind === "global" ? "global" : "own portfolio";
+}
+
+function Decision({ attempt }) {
+  if (attempt.decision === "SKIP") return html`<${Tag} tone="quiet">skipped<//>`;
+  const { label, tone } = STATUSES[attempt.status] ?? { label: attempt.status, tone: "quiet" };
+  return html`<div class="decided">executed</div>
+    <${Tag} tone=${tone}>${label}<//>`;
+}
+
+function Reasons({ reasons }) {
+  if (!reasons?.length) return html`<span class="dim">${NONE}</span>`;
+  return html`<ul class="reasons">
+    ${reasons.map((reason) => html`<li key=${reason.code}><code>${reason.code}</code><div class="sub">${reason.text}</div></li>`)}
+  </ul>`;
+}
+
+function Shares({ attempt }) {
+  if (attempt.target_shares_micros == null) return NONE;
+  return html`<span title=${`${exactAmount(attempt.filled_shares_micros)} of ${exactAmount(attempt.target_shares_micros)}`}>
+    ${amount(attempt.filled_shares_micros)}<div class="sub">of ${amount(attempt.target_shares_micros)}</div>
+  </span>`;
+}
+
+/**
+ * Cents per share we did worse or better than the leader. Taken from the two prices, so that "worse"
+ * means the same on both sides: paying more on a buy, getting less on a sell.
+ */
+function Slippage({ attempt }) {
+  const { vwap_micros: ours, leader_price_micros: his, side } = attempt;
+  if (ours == null || his == null) return NONE;
+  const gained = side === "BUY" ? his - ours : ours - his;
+  if (Math.round(gained / 100) === 0) return html`<span class="dim">same</span>`;
+  const sign = gained > 0 ? "+" : "\u2212";
+  return html`<span class=${gained > 0 ? "gain" : "loss"}>${sign}${cents(gained)}</span>
+    <div class="sub">${gained > 0 ? "better" : "worse"}</div>`;
+}
+
+function Placed({ attempt }) {
+  if (attempt.ts_placed == null) return NONE;
+  const book = BOOKS[attempt.book_source];
+  const late = attempt.late_by_ms > 0 ? `The step ran ${count(attempt.late_by_ms)} ms late, which decides nothing` : undefined;
+  return html`<span title=${late}>${latency(attempt.ts_placed - attempt.ts_opened)}</span>
+    <div class="sub" title=${book?.hint}>${book?.label ?? "no book"}</div>`;
+}
+
+function summaryOf(counts) {
+  if (!counts) return null;
+  return `${counted(counts.attempts, "attempt")}: ${count(counts.skipped)} skipped, ${count(counts.executed)} executed, of these ${count(counts.filled)} filled, ${count(counts.partial)} partly, ${count(counts.no_fill)} not.`;
+}
+
+export function Attempts({ resources, filter, setFilter }) {
+  const snapshot = useSnapshot(resources.attempts);
+  const overview = useSnapshot(resources.overview);
+  const feed = useFeed(snapshot, idOf, (cursor) => attemptsUrl(filter, cursor));
+  const filtered = filter.portfolio || filter.decision;
+  const showAll = () => setFilter({ portfolio: "", decision: "" });
+  const empty = filtered
+    ? html`<p><strong>No attempt matches this filter.</strong> <button type="button" onClick=${showAll}>Show all</button></p>`
+    : html`<p><strong>No copy attempts yet.</strong> Each group of a leader's fills becomes one attempt per portfolio a few seconds later: executed on paper, or skipped with its reasons.</p>`;
+  return html`<${Panel}
+    id="attempts"
+    title="Latest copy attempts"
+    summary=${summaryOf(overview.value?.counts)}
+    snapshot=${snapshot}
+    loadingRows=${8}
+    loadingLabel="Loading copy attempts"
+    tools=${html`<${AttemptFilter} filter=${filter} setFilter=${setFilter} portfolios=${overview.value?.portfolios ?? []} />`}
+    empty=${feed.rows.length === 0 && empty}
+  >
+    <${FeedTable} key=${snapshot.url} feed=${feed} name="attempts" caption="Latest copy attempts" columns=${COLUMNS} idOf=${idOf} rowClass=${rowClass} />
+  <//>`;
+}

@@ -1,0 +1,66 @@
+import { count, counted, exactTime } from "../format.js";
+import { useSnapshot } from "../hooks.js";
+import { html } from "../html.js";
+import { Skeleton } from "./table.js";
+import { sentenceOf } from "./panel.js";
+import { Age } from "./values.js";
+
+const LEVELS = { ok: "good", up: "good", starting: "idle", off: "idle", degraded: "warn", down: "alert" };
+const SENTENCES = {
+  ok: "Everything that is needed works.",
+  degraded: "Something does not work as it should.",
+  down: "Nothing can be detected or copied at present.",
+};
+
+/** One line of instruments: what is connected, how fresh it is, and what is waiting. */
+export function HealthStrip({ resources }) {
+  const { value, error } = useSnapshot(resources.health);
+  return html`<section class="panel health" aria-label="Health">
+    ${value ? html`<${Instruments} health=${value} />` : error ? html`<p class="message">Health is not known. ${sentenceOf(error)}</p>` : html`<${Skeleton} rows=${2} label="Loading health" />`}
+  </section>`;
+}
+
+function Instruments({ health }) {
+  const { chain, api, registry, queues, status } = health;
+  const sentence = health.reasons?.length ? health.reasons.join(" ") : SENTENCES[status];
+  return html`<dl>
+      <${Instrument} name="System" state=${status} note=${sentence} wide />
+      <${Instrument} name="Chain socket" state=${chain.state} title=${socketTitle(chain)} note=${chainNote(chain)} />
+      <${Instrument} name="Data API" state=${api.state} title=${api.detail} note=${apiNote(api)} />
+      <${Instrument} name="Markets known" figure=${count(registry.markets)} note=${html`synced <${Age} at=${registry.synced_at} fallback="never" />`} />
+      <${Instrument} name="Fills queued" figure=${count(queues.fills)} note="waiting for ingest" />
+      <${Instrument}
+        name="Dead letters"
+        figure=${count(queues.dead)}
+        level=${queues.dead > 0 ? "warn" : ""}
+        note=${counted(queues.failures, "recorded failure")}
+      />
+    </dl>
+    <p class="unseen" role="status">System ${status}. ${sentence}</p>`;
+}
+
+function chainNote(chain) {
+  const detail = chain.state !== "up" && chain.detail ? `${chain.detail}, ` : "";
+  if (chain.last_block == null) return `${detail}no block yet`;
+  return html`${detail}block ${count(chain.last_block)}, <${Age} at=${chain.last_block_at} />`;
+}
+
+/** When the socket was connected and when it last delivered a leader's log, which may be long ago. */
+function socketTitle(chain) {
+  const connected = chain.connected_at == null ? "not connected" : `connected ${exactTime(chain.connected_at)}`;
+  const log = chain.last_log_at == null ? "no leader log yet" : `last leader log ${exactTime(chain.last_log_at)}`;
+  return [chain.detail, connected, log].filter(Boolean).join("; ");
+}
+
+function apiNote(api) {
+  const detail = api.state !== "up" && api.detail ? `${api.detail}, ` : "";
+  return html`${detail}last poll <${Age} at=${api.last_poll_at} fallback="never" />`;
+}
+
+function Instrument({ name, state = null, figure = null, level = LEVELS[state] ?? "", note, title, wide = false }) {
+  return html`<div class=${`instrument ${level ? `level-${level}` : ""} ${wide ? "wide" : ""}`}>
+    <dt>${name}</dt>
+    <dd class="reading" title=${title}>${state ? html`<span class="lamp" aria-hidden="true"></span>${state}` : figure}</dd>
+    <dd class="note" title=${typeof note === "string" ? note : title}>${note}</dd>
+  </div>`;
+}

@@ -1,0 +1,48 @@
+import { STALE_AFTER_MS } from "../api.js";
+import { duration } from "../format.js";
+import { useTicking } from "../hooks.js";
+import { html } from "../html.js";
+import { Skeleton } from "./table.js";
+
+/** A titled part of the screen fed by one resource, with the state of that resource in its head. */
+export function Panel({ id, title, summary = null, snapshot, loadingRows, loadingLabel, tools = null, empty, children }) {
+  return html`<section class=${`panel panel-${id}`} aria-labelledby=${`${id}-title`} aria-busy=${!snapshot.value && !snapshot.error}>
+    <header class="panel-head">
+      <h2 id=${`${id}-title`}>${title}</h2>
+      ${summary ? html`<p class="summary">${summary}</p>` : null}
+      <${Freshness} snapshot=${snapshot} />
+    </header>
+    ${tools}
+    <${Body} snapshot=${snapshot} loadingRows=${loadingRows} loadingLabel=${loadingLabel} empty=${empty}>${children}<//>
+  </section>`;
+}
+
+function Body({ snapshot, loadingRows, loadingLabel, empty, children }) {
+  if (snapshot.value) return empty ? html`<div class="message">${empty}</div>` : children;
+  if (snapshot.error) {
+    return html`<div class="message">
+      <p><strong>Nothing to show yet.</strong> ${sentenceOf(snapshot.error)} It is tried again by itself.</p>
+    </div>`;
+  }
+  return html`<${Skeleton} rows=${loadingRows} label=${loadingLabel} />`;
+}
+
+/** "live", "failed" or "stale, 32 s old": what the reader may conclude from the numbers below it. */
+function Freshness({ snapshot }) {
+  const { confirmedAt, error } = snapshot;
+  const text = useTicking(() => {
+    if (confirmedAt === null) return error ? "not available" : "loading";
+    const ageMs = Date.now() - confirmedAt;
+    if (ageMs > STALE_AFTER_MS) return `stale, ${duration(ageMs)} old`;
+    return error ? `retrying, ${duration(ageMs)} old` : "live";
+  });
+  return html`<span class=${`freshness freshness-${text.split(/[ ,]/)[0]}`}>${text}</span>`;
+}
+
+/** A failure as one sentence: "Service Unavailable (503): the store does not answer." */
+export function sentenceOf(error) {
+  const status = error.status ? ` (${error.status})` : "";
+  const detail = error.detail ? `: ${error.detail}` : "";
+  const text = `${error.title}${status}${detail}`;
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

@@ -1,0 +1,380 @@
+// node scenarios.mjs URL: drives the dashboard against the fixture server, one scenario per line of
+// standard input (its name), and answers each with one line of JSON: {"ok": true} or {"error": "…"}.
+// Time is the browser's fake clock wherever a scenario has to wait, so nothing really waits.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+
+import { openPage, withBrowser } from "./browser.mjs";
+
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const POLL_MS = 5_000;
+const SCENARIO_MS_MAX = 25_000;
+const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
+const REFUSED = /the server responded with a status of 503/;
+
+const url = process.argv[2];
+
+async function setState(state) {
+  const response = await fetch(new URL(`fixture?state=${state}`, url), { method: "POST" });
+  assert.ok(response.ok, `the fixture refused state ${state}`);
+}
+
+async function requestsSoFar() {
+  return (await fetch(new URL("fixture", url))).json();
+}
+
+/** Opens the dashboard in a state; `use` gets the page. Nothing may be complained of but `allowed`. */
+async function visit(browser, { state = "normal", path = "", options = {}, fakeClock = false, allowed = null }, use) {
+  await setState(state);
+  const { page, context, complaints } = await openPage(browser, url, options);
+  if (fakeClock) await page.clock.install();
+  await page.goto(new URL(path, url).href);
+  await use(page, context);
+  assert.deepEqual(complaints.filter((text) => !allowed?.test(text)), []);
+  await context.close();
+}
+
+/** Waits until an expression about the page holds, and fails with what it was instead. */
+async function expectText(locator, pattern) {
+  const deadline = Date.now() + 4_000;
+  let text = "";
+  while (Date.now() < deadline) {
+    text = (await locator.allInnerTexts()).join("\n");
+    if (pattern.test(text)) return;
+    await new Promise((resolve) => setTimeout(resolve, 40));
+  }
+  assert.match(text, pattern);
+}
+
+const rowsOf = (page, table) => page.locator(`.table-${table} tbody tr`);
+
+const loaded = async (page) => {
+  for (const table of ["portfolios", "leaders", "fills", "attempts"]) await rowsOf(page, table).first().waitFor();
+};
+
+async function assertNoAxeViolations(page, what) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() =>
+    window.axe.run(document, { resultTypes: ["violations"] }),
+  );
+  const found = violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} (${nodes[0].failureSummary})`);
+  assert.deepEqual(found, [], what);
+}
+
+async function assertNoSidewaysScroll(page, width) {
+  const extent = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(extent <= width, `the page is ${extent} px wide on a screen of ${width}`);
+}
+
+const scenarios = {
+  async "shows data"(browser) {
+    await visit(browser, {}, async (page) => {
+      await loaded(page);
+      await expectText(page.locator(".masthead"), /papercopy\s*paper\s*simulated venue\s*Mode both chain \+ Data API, by default/);
+      await expectText(page.locator(".health"), /Chain socket\s*up\s*block 79,412,004, \d s ago[^]*last poll \d s ago[^]*48,211/);
+      await expectText(rowsOf(page, "portfolios").first(), /Global\s*all leaders[^]*10,075\.59\s*\+75\.59\s*\+0\.76/);
+      await expectText(rowsOf(page, "portfolios").nth(3), /quiet-otter\s*executable[^]*\u221210\.75/);
+      await expectText(rowsOf(page, "leaders").first(), /Kestrel\s*0x\w{4}…\w{4}[^]*on\s*1,412\s*1 min ago\s*24,333\.57/);
+      await expectText(rowsOf(page, "fills").first(), /10:15:43\s*2\d s ago\s*quiet-otter[^]*BUY\s*4,642\.55\s*0\.933\s*4,331\.50\s*maker\s*\+1\.4 s chain first\s*not seen by api\s*chain only/);
+      await expectText(rowsOf(page, "attempts").nth(2), /global[^]*executed\s*filled[^]*13\.80\s*of 13\.80[^]*\u22120\.40¢\s*worse[^]*snapshot/);
+      await expectText(rowsOf(page, "attempts").nth(4), /skipped\s*NO_POSITION\s*We hold nothing of this leader/);
+      const link = page.locator(".table-leaders a").first();
+      assert.match(await link.getAttribute("href"), /^https:\/\/polymarket\.com\/profile\/0x[0-9a-f]{40}$/);
+      assert.equal(await link.getAttribute("rel"), "noreferrer");
+      assert.match(await page.locator(".table-fills time").first().getAttribute("title"), /^2026-11-20 10:15:43\.000 UTC$/);
+      for (const caption of ["Portfolios", "Followed leaders", "Latest fills of the leaders", "Latest copy attempts"]) {
+        assert.equal(await page.getByRole("table", { name: caption, exact: true }).count(), 1, caption);
+      }
+    });
+  },
+
+  async "explains paper mode on the first visit only"(browser) {
+    await visit(browser, {}, async (page) => {
+      await expectText(page.locator(".intro"), /no order is sent, no money moves/);
+      await page.getByRole("button", { name: "Got it" }).click();
+      await page.reload();
+      await loaded(page);
+      assert.equal(await page.locator(".intro").count(), 0);
+      await page.getByRole("button", { name: "What is this?" }).click();
+      await page.locator(".intro").waitFor();
+    });
+  },
+
+  async "follows new data without a reload"(browser) {
+    await visit(browser, { fakeClock: true }, async (page) => {
+      await loaded(page);
+      const newest = rowsOf(page, "fills").first();
+      const before = await newest.innerText();
+      assert.equal(await page.locator(".is-new").count(), 0, "nothing is new on the first load");
+      await setState("grown");
+      await page.clock.runFor(POLL_MS + 100);
+      await expectText(page.locator(".panel-fills .summary"), /1,707 trades/);
+      await page.locator(".table-fills .is-new").waitFor();
+      assert.notEqual(await newest.innerText(), before);
+      assert.equal(await page.locator(".table-fills .is-new").count(), 1);
+      assert.equal(await page.locator(".table-attempts .is-new").count(), 2);
+    });
+  },
+
+  async "asks conditionally, and not at all while hidden"(browser) {
+    await visit(browser, { fakeClock: true }, async (page) => {
+      await loaded(page);
+      const before = await requestsSoFar();
+      await page.clock.runFor(POLL_MS + 100);
+      await page.waitForTimeout(150);
+      const after = await requestsSoFar();
+      assert.ok(after.not_modified >= before.not_modified + 4, "all four answers were 304");
+      await page.evaluate(() => {
+        Object.defineProperty(document, "hidden", { value: true, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      });
+      const asleep = await requestsSoFar();
+      await page.clock.runFor(10 * POLL_MS);
+      await page.waitForTimeout(100);
+      assert.deepEqual((await requestsSoFar()).requests, asleep.requests);
+      await page.evaluate(() => {
+        delete document.hidden;
+        document.dispatchEvent(new Event("visibilitychange"));
+      });
+      await expectText(page.locator(".panel-fills .freshness"), /^live$/);
+      const awake = await requestsSoFar();
+      assert.ok(awake.requests["/api/trades"] > asleep.requests["/api/trades"]);
+    });
+  },
+
+  async "empty"(browser) {
+    await visit(browser, { state: "empty", fakeClock: true }, async (page) => {
+      await expectText(page.locator(".panel-fills"), /No fills yet\. When a followed wallet trades/);
+      await expectText(page.locator(".panel-attempts"), /No copy attempts yet\./);
+      await expectText(page.locator(".panel-leaders"), /No wallet is followed yet\./);
+      await expectText(page.locator(".panel-portfolios"), /No portfolios yet\./);
+      await assertNoAxeViolations(page, "empty");
+      await setState("normal");
+      await page.clock.runFor(POLL_MS + 100);
+      await loaded(page);
+    });
+  },
+
+  async "loading"(browser) {
+    await visit(browser, { state: "stalled" }, async (page) => {
+      await page.locator(".panel-fills .skeleton").waitFor();
+      assert.equal(await page.locator("[aria-busy=true]").count(), 4);
+      await expectText(page.locator(".panel-fills .freshness"), /^loading$/);
+      await setState("normal");
+      await loaded(page);
+      assert.equal(await page.locator("[aria-busy=true]").count(), 0);
+    });
+  },
+
+  async "error before any data"(browser) {
+    await visit(browser, { state: "error", allowed: REFUSED }, async (page) => {
+      await expectText(page.locator(".panel-fills"), /Nothing to show yet\. Service Unavailable \(503\): the store does not answer\./);
+      await expectText(page.locator(".connection"), /Cannot load health, portfolios and leaders, fills, and copy attempts\.[^]*Since \d\d:\d\d:\d\d \(\d s\), trying again (in \d s|now)/);
+      await assertNoAxeViolations(page, "error");
+      await setState("normal");
+      await page.getByRole("button", { name: "Try now" }).click();
+      await loaded(page);
+      await page.locator(".connection").waitFor({ state: "detached" });
+    });
+  },
+
+  async "error after data: keeps it, says how old, backs off"(browser) {
+    await visit(browser, { fakeClock: true, allowed: REFUSED }, async (page) => {
+      await loaded(page);
+      await setState("error");
+      await page.clock.runFor(POLL_MS + 100);
+      await expectText(page.locator(".panel-fills .freshness"), /^retrying, \d+ s old$/);
+      assert.equal(await rowsOf(page, "fills").count(), 12);
+      await page.clock.runFor(POLL_MS + 100);
+      await page.waitForTimeout(150);
+      const before = (await requestsSoFar()).requests["/api/trades"];
+      await page.clock.runFor(POLL_MS + 100);
+      await page.waitForTimeout(100);
+      assert.equal((await requestsSoFar()).requests["/api/trades"], before, "the second retry waits longer");
+      await expectText(page.locator(".panel-fills .freshness"), /^stale, \d+ s old$/);
+      await expectText(page.locator(".connection"), /\(\d+ s\), trying again/);
+      await setState("normal");
+      await page.getByRole("button", { name: "Try now" }).click();
+      await expectText(page.locator(".panel-fills .freshness"), /^live$/);
+    });
+  },
+
+  async "stale while answers hang"(browser) {
+    await visit(browser, { fakeClock: true }, async (page) => {
+      await loaded(page);
+      await setState("stalled");
+      await page.clock.runFor(POLL_MS + 100);
+      await page.clock.runFor(2 * POLL_MS + 2_000);
+      await expectText(page.locator(".panel-portfolios .freshness"), /^stale, \d+ s old$/);
+      await expectText(page.locator(".connection"), /No answer: Nothing came back within 10 s\./);
+      await setState("normal");
+    });
+  },
+
+  async "degraded health"(browser) {
+    await visit(browser, { state: "degraded" }, async (page) => {
+      await expectText(page.locator(".health"), /degraded\s*The chain socket is down; fills are detected by the Data API only/);
+      await expectText(page.locator(".health"), /Chain socket\s*down\s*connection refused, block 79,412,004, 1 min ago/);
+      await expectText(page.locator(".health"), /Dead letters\s*2\s*5 recorded failures/);
+      await assertNoAxeViolations(page, "degraded");
+    });
+  },
+
+  async "filter lives in the hash and survives a reload"(browser) {
+    await visit(browser, {}, async (page) => {
+      await loaded(page);
+      await page.getByRole("radio", { name: "Skipped" }).check({ force: true });
+      await page.getByRole("combobox", { name: "Portfolio" }).selectOption({ label: "Global" });
+      await expectText(page.locator(".table-attempts .col-decision").nth(1), /skipped/);
+      assert.equal(new URL(page.url()).hash, "#/overview?portfolio=main%2Fglobal&decision=SKIP");
+      const assertFiltered = async () => {
+        await rowsOf(page, "attempts").first().waitFor();
+        const decisions = await page.locator(".table-attempts td.col-decision").allInnerTexts();
+        const portfolios = await page.locator(".table-attempts td.col-leader .sub").allInnerTexts();
+        assert.deepEqual([...new Set(decisions)], ["skipped"]);
+        assert.deepEqual([...new Set(portfolios)], ["global"]);
+      };
+      await assertFiltered();
+      await page.reload();
+      await assertFiltered();
+      assert.equal(await page.getByRole("combobox", { name: "Portfolio" }).inputValue(), "main/global");
+      assert.ok(await page.getByRole("radio", { name: "Skipped" }).isChecked());
+      await page.getByRole("combobox", { name: "Portfolio" }).selectOption({ label: "Only Mme. Lefèvre" });
+      await setState("empty");
+      await page.getByRole("radio", { name: "Executed" }).check({ force: true });
+      await expectText(page.locator(".panel-attempts"), /No attempt matches this filter\./);
+      await setState("normal");
+      await page.getByRole("button", { name: "Show all" }).click();
+      await expectText(page.locator(".table-attempts td.col-decision"), /executed[^]*skipped/);
+      assert.equal(new URL(page.url()).hash, "#/overview");
+    });
+  },
+
+  async "older rows on request"(browser) {
+    await visit(browser, {}, async (page) => {
+      await loaded(page);
+      const older = page.locator(".panel-fills").getByRole("button", { name: "Show older" });
+      for (const expected of [62, 112, 130]) {
+        await older.click();
+        await expectText(page.locator(".panel-fills .panel-foot"), new RegExp(`^${expected} rows shown`));
+      }
+      await expectText(page.locator(".panel-fills .panel-foot"), /that is all of them/);
+      assert.equal(await older.count(), 0);
+    });
+  },
+
+  async "copies the whole transaction hash"(browser) {
+    await visit(browser, { options: { permissions: ["clipboard-read", "clipboard-write"] } }, async (page) => {
+      await loaded(page);
+      await page.locator(".table-fills .copy").first().click();
+      await expectText(page.locator(".table-fills .unseen[role=status]").first(), /Copied/);
+      assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^0x[0-9a-f]{64}$/);
+    });
+  },
+
+  async "axe, light and dark, desktop and phone"(browser) {
+    for (const options of [{}, PHONE]) {
+      await visit(browser, { options }, async (page) => {
+        await loaded(page);
+        for (const colorScheme of ["light", "dark"]) {
+          await page.emulateMedia({ colorScheme });
+          await assertNoAxeViolations(page, `${colorScheme}, ${options.isMobile ? "phone" : "desktop"}`);
+        }
+      });
+    }
+  },
+
+  async "phone: no sideways scroll"(browser) {
+    await visit(browser, { options: PHONE }, async (page) => {
+      for (const state of ["normal", "hostile", "empty", "degraded"]) {
+        await setState(state);
+        await page.reload();
+        await expectText(page.locator(".panel-fills .freshness"), /^live$/);
+        await assertNoSidewaysScroll(page, 390);
+      }
+    });
+    await visit(browser, { options: { viewport: { width: 900, height: 800 } } }, async (page) => {
+      await loaded(page);
+      await assertNoSidewaysScroll(page, 900);
+    });
+  },
+
+  async "nothing moves when data arrives again"(browser) {
+    await visit(browser, { fakeClock: true }, async (page) => {
+      await loaded(page);
+      const tops = () => page.locator(".panel").evaluateAll((panels) => panels.map((panel) => panel.getBoundingClientRect().top));
+      const before = await tops();
+      await setState("grown");
+      await page.clock.runFor(POLL_MS + 100);
+      await page.locator(".table-fills .is-new").waitFor();
+      const after = await tops();
+      assert.deepEqual(after.slice(0, 4), before.slice(0, 4));
+    });
+  },
+
+  async "foreign text stays text"(browser) {
+    await visit(browser, { state: "hostile"}, async (page) => {
+      await loaded(page);
+      await expectText(rowsOf(page, "leaders").first(), /<img src=x onerror="window\.pwned=1"><b>bold<\/b>/);
+      await expectText(rowsOf(page, "fills").first(), /<img src=x/);
+      await expectText(rowsOf(page, "attempts").nth(4), /<img src=x/);
+      assert.equal(await page.locator("img, main b").count(), 0);
+      assert.equal(await page.evaluate(() => window.pwned), undefined);
+    });
+  },
+
+  async "the policy refuses injected scripts"(browser) {
+    await visit(browser, { allowed: /Content Security Policy|Trusted(HTML|Script)/ }, async (page) => {
+      await loaded(page);
+      const outcome = await page.evaluate(() => {
+        try {
+          document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.pwned=1'>");
+          return "inserted";
+        } catch (error) {
+          return error.name;
+        }
+      });
+      assert.equal(outcome, "TypeError");
+      await assert.rejects(page.addScriptTag({ content: "window.pwned = 1" }));
+      assert.equal(await page.evaluate(() => window.pwned), undefined);
+    });
+  },
+
+  async "works by keyboard"(browser) {
+    await visit(browser, {}, async (page) => {
+      await loaded(page);
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Enter");
+      assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+      assert.equal(new URL(page.url()).hash, "");
+      await page.getByRole("radio", { name: "All" }).focus();
+      await page.keyboard.press("ArrowRight");
+      await expectText(page.locator(".table-attempts td.col-decision").first(), /executed/);
+      assert.match(page.url(), /decision=EXECUTE/);
+    });
+  },
+};
+
+async function run(browser, name) {
+  let timer;
+  const tooLong = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done after ${SCENARIO_MS_MAX} ms`)), SCENARIO_MS_MAX);
+  });
+  try {
+    await Promise.race([scenarios[name](browser), tooLong]);
+    return { ok: true };
+  } catch (error) {
+    return { error: error.stack };
+  } finally {
+    clearTimeout(timer);
+    await Promise.all(browser.contexts().map((context) => context.close()));
+  }
+}
+
+await withBrowser(async (browser) => {
+  for await (const name of createInterface({ input: process.stdin })) {
+    console.log(JSON.stringify(await run(browser, name)));
+  }
+});
