@@ -1,0 +1,199 @@
+"""The decision on one group for one portfolio: a value, either an order or reasons to skip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from chalicelib.domain import guardrails, sizing
+from chalicelib.domain.exchange_log import Side
+from chalicelib.domain.group import Group
+from chalicelib.domain.latency_model import placed_at
+from chalicelib.domain.market import Market
+from chalicelib.domain.money import cash_floor
+from chalicelib.domain.orderbook import Book, depth
+from chalicelib.domain.paper_order import Order, reservation
+from chalicelib.domain.reasons import Reason
+from chalicelib.domain.rules import CopyRules
+
+Verdict = Literal["EXECUTE", "SKIP"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything a decision may look at; amounts in micros.
+
+    `held` and `exit_debt` are our shares of this token that came from this leader; `free_cash` is
+    cash less reservations.
+    """
+
+    attempt_id: str
+    group: Group
+    rules: CopyRules
+    equity: int
+    free_cash: int
+    held: int
+    exit_debt: int
+    market: Market | None
+    book: Book | None
+    backfill: bool = False
+    sell_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided, and every figure that decided it. Prices and amounts in micros."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    ts_decided: int
+    age_ms: int
+    rules_digest: str
+    leader_price: int
+    leader_shares: int
+    leader_cash: int
+    leader_reduction: int
+    equity: int
+    free_cash: int
+    held: int
+    exit_debt: int
+    best: int | None = None
+    mid: int | None = None
+    spread: int | None = None
+    depth_shares: int | None = None
+    book_hash: str = ""
+    ts_book: int | None = None
+    limit: int | None = None
+    target_shares: int | None = None
+
+
+def _facts(inputs: Inputs) -> Decision:
+    """A SKIP without reasons that carries the inputs; the starting point of every decision."""
+    group, book = inputs.group, inputs.book
+    levels = book.takes(group.side) if book else ()
+    return Decision(
+        verdict="SKIP",
+        reasons=(),
+        ts_decided=group.ts_decided,
+        age_ms=group.ts_decided - group.ts_block,
+        rules_digest=inputs.rules.digest,
+        leader_price=group.leader_price,
+        leader_shares=group.shares,
+        leader_cash=group.cash,
+        leader_reduction=group.reduction if group.side == "SELL" else 0,
+        equity=inputs.equity,
+        free_cash=inputs.free_cash,
+        held=inputs.held,
+        exit_debt=inputs.exit_debt,
+        best=levels[0].price if levels else None,
+        mid=book.mid if book else None,
+        spread=book.spread if book else None,
+        book_hash=book.venue_hash if book else "",
+        ts_book=book.ts_received if book else None,
+    )
+
+
+def decide(inputs: Inputs) -> tuple[Decision, Order | None]:
+    """Decide one group for one portfolio. The order is None exactly when the verdict is SKIP.
+
+    Cheap and final reasons come first; price, spread and depth are judged together so that a skip
+    names all of them.
+    """
+    facts = _facts(inputs)
+    reasons = _preconditions(inputs)
+    book, market = inputs.book, inputs.market
+    if reasons or book is None or market is None:
+        return replace(facts, reasons=tuple(reasons)), None
+    if inputs.group.side == "BUY":
+        return _buy(inputs, facts, book, market)
+    return _sell(inputs, facts, book, market)
+
+
+def _preconditions(inputs: Inputs) -> list[Reason]:
+    group, rules = inputs.group, inputs.rules
+    if inputs.backfill:
+        return [Reason.SKIP_BACKFILL]
+    if group.side == "BUY":
+        if inputs.sell_only:
+            return [Reason.LEADER_SELL_ONLY]
+        if group.cash < rules.leader_notional_min:
+            return [Reason.LEADER_TRADE_TOO_SMALL]
+    elif inputs.held == 0:
+        return [Reason.NO_POSITION]
+    return guardrails.market_reasons(
+        inputs.market, group.side, group.ts_decided, rules
+    ) or guardrails.book_reasons(inputs.book, group.side, group.ts_decided, rules)
+
+
+def _buy(
+    inputs: Inputs, facts: Decision, book: Book, market: Market
+) -> tuple[Decision, Order | None]:
+    group, rules = inputs.group, inputs.rules
+    best, mid, spread = _quoted(book, group.side)
+    cash = sizing.buy_cash(group.cash, inputs.equity, rules)
+    if cash is None:
+        return replace(facts, reasons=(Reason.BELOW_MINIMUM,)), None
+    limit = guardrails.limit_price("BUY", group.leader_price, mid, market.tick, rules)
+    shares = sizing.buy_shares(cash, limit)
+    facts = replace(
+        facts, limit=limit, target_shares=shares, depth_shares=depth(book, "BUY", limit)
+    )
+    order = _order(inputs, shares, limit)
+    reasons = [
+        *guardrails.age_reasons(facts.age_ms, best, group.leader_price, rules),
+        *guardrails.price_reasons("BUY", best, mid, group.leader_price, rules),
+        *guardrails.spread_reasons("BUY", spread, rules),
+    ]
+    if Reason.WORSE_THAN_LEADER not in reasons and Reason.BEYOND_MID not in reasons:
+        reasons += guardrails.depth_reasons(book, "BUY", shares, limit, rules)
+    if cash_floor(shares, limit) < rules.marketable_cash_min:
+        reasons.append(Reason.BELOW_MARKETABLE_MINIMUM)
+    if reservation(order, market.fee) > inputs.free_cash:
+        reasons.append(Reason.INSUFFICIENT_CASH)
+    return _verdict(facts, reasons, order)
+
+
+def _sell(
+    inputs: Inputs, facts: Decision, book: Book, market: Market
+) -> tuple[Decision, Order | None]:
+    group, rules = inputs.group, inputs.rules
+    best, mid, spread = _quoted(book, group.side)
+    limit = guardrails.limit_price("SELL", group.leader_price, mid, market.tick, rules)
+    shares = sizing.sell_shares(inputs.held, group.reduction, inputs.exit_debt, group.kept == 0)
+    facts = replace(
+        facts, limit=limit, target_shares=shares, depth_shares=depth(book, "SELL", limit)
+    )
+    if shares < rules.dust_shares:
+        return replace(facts, reasons=(Reason.DUST,)), None
+    reasons = []
+    if cash_floor(shares, best) < rules.marketable_cash_min:
+        reasons.append(Reason.BELOW_MARKETABLE_MINIMUM)
+    if not rules.sell_always_attempt:
+        reasons += guardrails.price_reasons("SELL", best, mid, group.leader_price, rules)
+        reasons += guardrails.spread_reasons("SELL", spread, rules)
+    return _verdict(facts, reasons, _order(inputs, shares, limit))
+
+
+def _quoted(book: Book, side: Side) -> tuple[int, int, int]:
+    """(best price to take, midpoint, spread) of a book that passed the preconditions."""
+    mid, spread = book.mid, book.spread
+    if mid is None or spread is None:
+        raise ValueError("the preconditions admit only two-sided books")
+    return book.takes(side)[0].price, mid, spread
+
+
+def _order(inputs: Inputs, shares: int, limit: int) -> Order:
+    delay_ms = inputs.market.delay_ms if inputs.market else 0
+    return Order(
+        token_id=inputs.group.token_id,
+        side=inputs.group.side,
+        shares=shares,
+        limit=limit,
+        ts_placed=placed_at(inputs.group.ts_decided, inputs.attempt_id, inputs.rules, delay_ms),
+    )
+
+
+def _verdict(facts: Decision, reasons: list[Reason], order: Order) -> tuple[Decision, Order | None]:
+    if reasons:
+        return replace(facts, reasons=tuple(reasons)), None
+    return replace(facts, verdict="EXECUTE"), order

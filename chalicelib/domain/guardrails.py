@@ -1,0 +1,96 @@
+"""Limits and checks that a copy must pass, each a pure function with its reason codes."""
+
+from __future__ import annotations
+
+from chalicelib.domain.exchange_log import Side
+from chalicelib.domain.market import Market
+from chalicelib.domain.money import MICROS, ceil_to, floor_to
+from chalicelib.domain.orderbook import Book, depth
+from chalicelib.domain.reasons import Reason
+from chalicelib.domain.rules import CopyRules
+
+
+def limit_price(side: Side, leader_price: int, mid: int, tick: int, rules: CopyRules) -> int:
+    """The worst price we accept, on the tick grid and never beyond a guard, in [tick, 1 − tick].
+
+    BUY: min(leader + guard, mid + guard) rounded down; SELL: max(leader − guard, mid − guard)
+    rounded up.
+    """
+    if side == "BUY":
+        bound = min(leader_price + rules.buy_leader_guard, mid + rules.buy_mid_guard)
+        rounded = floor_to(bound, tick)
+    else:
+        bound = max(leader_price - rules.sell_leader_guard, mid - rules.sell_mid_guard)
+        rounded = ceil_to(bound, tick)
+    return max(tick, min(rounded, MICROS - tick))
+
+
+def market_reasons(
+    market: Market | None, side: Side, ts_decided: int, rules: CopyRules
+) -> list[Reason]:
+    """Life cycle: known, accepting orders, and for a BUY not about to close."""
+    if market is None:
+        return [Reason.UNKNOWN_TOKEN]
+    if market.closed or not market.accepting_orders:
+        return [Reason.MARKET_CLOSED]
+    closes_soon = (
+        market.closes_at is not None and market.closes_at - ts_decided < rules.close_guard_ms
+    )
+    return [Reason.MARKET_CLOSES_SOON] if side == "BUY" and closes_soon else []
+
+
+def book_reasons(book: Book | None, side: Side, ts_decided: int, rules: CopyRules) -> list[Reason]:
+    """Whether there is a book to decide on at all, and whether our copy is recent enough."""
+    if book is None or book.mid is None or not book.takes(side):
+        return [Reason.BOOK_MISSING]
+    if ts_decided - book.ts_received > rules.book_age_ms_max:
+        return [Reason.BOOK_STALE]
+    return []
+
+
+def age_reasons(age_ms: int, best_ask: int, leader_price: int, rules: CopyRules) -> list[Reason]:
+    """A BUY detected late must be young enough, and, by default, not worse than the leader's."""
+    if age_ms <= rules.live_age_ms_max:
+        return []
+    if age_ms > rules.catch_up_age_ms_max:
+        return [Reason.TOO_OLD]
+    worst = leader_price * (10_000 + rules.catch_up_worse_bps_max) // 10_000
+    if rules.catch_up_require_better and best_ask > worst:
+        return [Reason.CATCH_UP_NOT_BETTER]
+    return []
+
+
+def price_reasons(
+    side: Side, best: int, mid: int, leader_price: int, rules: CopyRules
+) -> list[Reason]:
+    """Distance of the best price from the leader's and from the midpoint, and the price band."""
+    reasons = []
+    if side == "BUY":
+        if not rules.price_band_min <= best <= rules.price_band_max:
+            reasons.append(Reason.OUTSIDE_PRICE_BAND)
+        if best > leader_price + rules.buy_leader_guard:
+            reasons.append(Reason.WORSE_THAN_LEADER)
+        if best > mid + rules.buy_mid_guard:
+            reasons.append(Reason.BEYOND_MID)
+    else:
+        if best < leader_price - rules.sell_leader_guard:
+            reasons.append(Reason.WORSE_THAN_LEADER)
+        if best < mid - rules.sell_mid_guard:
+            reasons.append(Reason.BEYOND_MID)
+    return reasons
+
+
+def spread_reasons(side: Side, spread: int, rules: CopyRules) -> list[Reason]:
+    """Whether the spread is within the side's bound."""
+    widest = rules.buy_spread_max if side == "BUY" else rules.sell_spread_max
+    return [Reason.SPREAD_TOO_WIDE] if spread > widest else []
+
+
+def depth_reasons(
+    book: Book, side: Side, shares: int, limit: int, rules: CopyRules
+) -> list[Reason]:
+    """A BUY wants a multiple of its shares inside the limit; a SELL has no such bound."""
+    if side == "SELL":
+        return []
+    wanted = shares * rules.buy_depth_multiple
+    return [Reason.DEPTH_TOO_THIN] if depth(book, side, limit) * MICROS < wanted else []

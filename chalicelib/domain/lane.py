@@ -1,0 +1,64 @@
+"""Portfolio lanes: the work rows that give one portfolio its one order of events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from chalicelib.domain.decision import Decision
+from chalicelib.domain.exchange_log import Side
+from chalicelib.domain.fee import FeeSchedule
+from chalicelib.domain.paper_order import AttemptStatus, Order, Outcome
+from chalicelib.domain.reasons import Reason
+
+ROWS_PER_ADVANCE_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An undecided group or an unfinished attempt, due at `ts_due` (milliseconds).
+
+    `ref` is the group's or the attempt's id; `group_number` with leader, token and side finds the
+    group's row, `ts_decided` with `ref` the attempt's.
+    """
+
+    portfolio_id: str
+    epoch: int
+    ts_due: int
+    kind: Literal["group", "attempt"]
+    ref: str
+    leader: str
+    token_id: str
+    side: Side
+    group_number: int
+    ts_decided: int
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One group's one attempt in one epoch of a portfolio.
+
+    Written before anything is placed; `decision` and `order` never change after that, `outcome` is
+    stored once. `reserved` is cash held back until the attempt is terminal. `ran_at` and
+    `late_by_ms` say when the deciding step ran, and decide nothing.
+    """
+
+    attempt_id: str
+    group_id: str
+    portfolio_id: str
+    epoch: int
+    leader: str
+    token_id: str
+    side: Side
+    ts_opened: int
+    decision: Decision
+    status: AttemptStatus
+    reasons: tuple[Reason, ...]
+    order: Order | None
+    fee_schedule: FeeSchedule
+    reserved: int
+    outcome: Outcome | None
+    ran_at: int
+    late_by_ms: int
+    version: int = 0

@@ -1,0 +1,56 @@
+"""Append-only ledger entries; portfolios and positions are folds over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+EntryKind = Literal[
+    "OPENING",
+    "TRADE_FILL",
+    "FEE",
+    "SPLIT",
+    "MERGE",
+    "CONVERSION",
+    "REDEEM",
+    "SETTLEMENT",
+    "MARK",
+    "CORRECTION",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One change of one portfolio; unique per (portfolio, epoch, reference, kind), never edited.
+
+    `shares` and `cash` are signed micros. `seq` is the entry's place in the portfolio's own order,
+    `order` breaks ties within `ts_effective` (milliseconds). `pre_sell` is what the leader held
+    before a sell, on shadow entries only.
+    """
+
+    portfolio_id: str
+    epoch: int
+    seq: int
+    kind: EntryKind
+    reference: str
+    token_id: str
+    leader: str
+    shares: int
+    cash: int
+    ts_effective: int
+    order: int = 0
+    pre_sell: int | None = None
+    version: int = 0
+
+
+def digest(entries: Iterable[Entry]) -> str:
+    """SHA-256 over what the entries did, in portfolio order; ids and run times take no part."""
+    state = sha256()
+    for entry in sorted(entries, key=lambda e: e.seq):
+        state.update(
+            f"{entry.kind}|{entry.token_id}|{entry.leader}|{entry.shares}|{entry.cash}"
+            f"|{entry.ts_effective}\n".encode()
+        )
+    return state.hexdigest()

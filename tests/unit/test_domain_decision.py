@@ -1,0 +1,435 @@
+"""Sizing, guardrails and whole decisions, at and one step beyond each limit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.domain import guardrails, sizing
+from chalicelib.domain.decision import Inputs, decide
+from chalicelib.domain.group import KEPT_SCALE, Group
+from chalicelib.domain.latency_model import jitter_ms, placed_at, settle_ms
+from chalicelib.domain.money import MICROS, SHARE_STEP, cash_floor
+from chalicelib.domain.orderbook import Book, Level, depth
+from chalicelib.domain.paper_order import fill_and_kill, reservation
+from chalicelib.domain.reasons import Reason
+from chalicelib.domain.rules import CopyRules
+from tests.unit.wire import LEADER, NOW_MS, YES, book, hash_of, market
+
+RULES = CopyRules(digest="rules-1")
+U = MICROS
+ATTEMPT = hash_of("attempt")[2:]
+
+
+def group(**changes: object) -> Group:
+    fields: dict[str, object] = {
+        "group_id": "g",
+        "leader": LEADER,
+        "token_id": YES,
+        "side": "BUY",
+        "number": 1,
+        "opened": NOW_MS - 2_000,
+        "window_ms": 2_000,
+        "ts_block": NOW_MS - 5_000,
+        "shares": 2_000 * U,
+        "cash": 1_000 * U,
+        "fills": 1,
+        "kept": KEPT_SCALE,
+        "role": "maker",
+    }
+    return Group(**(fields | changes))  # type: ignore[arg-type]
+
+
+BUY = Inputs(
+    attempt_id=ATTEMPT,
+    group=group(),
+    rules=RULES,
+    equity=10_000 * U,
+    free_cash=10_000 * U,
+    held=0,
+    exit_debt=0,
+    market=market(),
+    book=book([(49, 1_000)], [(50, 1_000)]),
+)
+SELL = replace(BUY, group=group(side="SELL", kept=KEPT_SCALE // 2), held=30 * U)
+
+
+# --- sizing
+
+
+@pytest.mark.parametrize(
+    ("leader_cash", "equity", "expected"),
+    [
+        (1_000 * U, 10_000 * U, 10 * U),
+        (500 * U, 10_000 * U, 5 * U),
+        (499 * U, 10_000 * U, 5 * U),
+        (100, 10_000 * U, 5 * U),
+        (7_500 * U, 10_000 * U, 75 * U),
+        (7_501 * U, 10_000 * U, 75 * U),
+        (10**6 * U, 10**6 * U, 250 * U),
+        (1_000 * U, 666_666_667, 5 * U),
+        (1_000 * U, 666_666_666, None),
+        (1_000 * U, 0, None),
+        (1_000 * U, -5, None),
+    ],
+)
+def test_buy_cash(leader_cash: int, equity: int, expected: int | None) -> None:
+    assert sizing.buy_cash(leader_cash, equity, RULES) == expected
+
+
+@given(st.integers(0, 10**12), st.integers(1, MICROS - 1))
+def test_buy_shares_never_cost_more_than_asked(cash: int, limit: int) -> None:
+    shares = sizing.buy_shares(cash, limit)
+    assert shares % SHARE_STEP == 0
+    assert cash_floor(shares, limit) <= cash
+    assert (shares + SHARE_STEP) * limit > cash * MICROS
+
+
+@pytest.mark.parametrize(
+    ("held", "kept", "debt", "is_out", "expected"),
+    [
+        (30 * U, KEPT_SCALE // 2, 0, False, 15 * U),
+        (30 * U, KEPT_SCALE // 2, 3 * U, False, 18 * U),
+        (30 * U, KEPT_SCALE // 2, 300 * U, False, 30 * U),
+        (30 * U, KEPT_SCALE, 0, False, 0),
+        (30 * U, 0, 0, True, 30 * U),
+        (30_123_456, 0, 0, True, 30_123_456),
+        (30 * U, KEPT_SCALE * 2 // 3, 0, False, 10 * U),
+        (12_345, 1, 0, False, 10_000),
+        (0, KEPT_SCALE // 2, 5 * U, False, 0),
+    ],
+)
+def test_sell_shares(held: int, kept: int, debt: int, is_out: bool, expected: int) -> None:
+    assert sizing.sell_shares(held, KEPT_SCALE - kept, debt, is_out) == expected
+
+
+@given(
+    st.integers(0, 10**13), st.integers(0, KEPT_SCALE), st.integers(0, 10**13), st.booleans()
+)  # fmt: skip
+def test_a_sell_never_exceeds_the_holding(held: int, reduction: int, debt: int, out: bool) -> None:
+    assert 0 <= sizing.sell_shares(held, reduction, debt, out) <= held
+
+
+# --- limit price
+
+
+@given(
+    st.sampled_from(("BUY", "SELL")),
+    st.integers(1, MICROS),
+    st.integers(1, MICROS - 1),
+    st.sampled_from((100, 1_000, 2_500, 5_000, 10_000, 100_000)),
+)
+def test_limit_price_is_on_the_grid_and_within_both_guards(
+    side: str, leader: int, mid: int, tick: int
+) -> None:
+    limit = guardrails.limit_price(side, leader, mid, tick, RULES)  # type: ignore[arg-type]
+    assert limit % tick == 0
+    assert tick <= limit <= MICROS - tick
+    if side == "BUY":
+        bound = min(leader + 10_000, mid + 15_000)
+        assert limit <= max(bound, tick)
+        assert limit > bound - tick or limit == MICROS - tick
+    else:
+        bound = max(leader - 50_000, mid - 50_000)
+        assert limit >= min(bound, MICROS - tick)
+        assert limit < bound + tick or limit == tick
+
+
+# --- single guardrails at their limits
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "ask", "expected"),
+    [
+        (15_000, 990_000, []),
+        (15_001, 501_000, []),
+        (15_001, 501_001, [Reason.CATCH_UP_NOT_BETTER]),
+        (300_000, 501_000, []),
+        (300_001, 1, [Reason.TOO_OLD]),
+    ],
+)
+def test_age(age_ms: int, ask: int, expected: list[Reason]) -> None:
+    assert guardrails.age_reasons(age_ms, ask, 500_000, RULES) == expected
+
+
+def test_age_without_the_better_price_rule() -> None:
+    rules = replace(RULES, catch_up_require_better=False)
+    assert guardrails.age_reasons(300_000, 990_000, 500_000, rules) == []
+    assert guardrails.age_reasons(300_001, 1, 500_000, rules) == [Reason.TOO_OLD]
+
+
+@pytest.mark.parametrize(
+    ("side", "best", "mid", "leader", "expected"),
+    [
+        ("BUY", 510_000, 500_000, 500_000, []),
+        ("BUY", 510_001, 500_000, 500_000, [Reason.WORSE_THAN_LEADER]),
+        ("BUY", 515_000, 500_000, 600_000, []),
+        ("BUY", 515_001, 500_000, 600_000, [Reason.BEYOND_MID]),
+        ("BUY", 20_000, 20_000, 20_000, []),
+        ("BUY", 19_999, 19_999, 20_000, [Reason.OUTSIDE_PRICE_BAND]),
+        ("BUY", 980_000, 980_000, 980_000, []),
+        ("BUY", 980_001, 980_000, 980_000, [Reason.OUTSIDE_PRICE_BAND]),
+        ("SELL", 450_000, 500_000, 500_000, []),
+        ("SELL", 449_999, 490_000, 500_000, [Reason.WORSE_THAN_LEADER]),
+        ("SELL", 449_999, 500_000, 490_000, [Reason.BEYOND_MID]),
+        ("SELL", 10_000, 10_000, 10_000, []),
+    ],
+)
+def test_price(side: str, best: int, mid: int, leader: int, expected: list[Reason]) -> None:
+    assert guardrails.price_reasons(side, best, mid, leader, RULES) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("side", "spread", "expected"),
+    [
+        ("BUY", 20_000, []),
+        ("BUY", 20_001, [Reason.SPREAD_TOO_WIDE]),
+        ("SELL", 100_000, []),
+        ("SELL", 100_001, [Reason.SPREAD_TOO_WIDE]),
+    ],
+)
+def test_spread(side: str, spread: int, expected: list[Reason]) -> None:
+    assert guardrails.spread_reasons(side, spread, RULES) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"), [(8_000_000, []), (8_000_001, [Reason.DEPTH_TOO_THIN])]
+)
+def test_depth_counts_inside_the_limit_only(shares: int, expected: list[Reason]) -> None:
+    of = book([], [(50, 10), (51, 1_000)])
+    assert guardrails.depth_reasons(of, "BUY", shares, 509_999, RULES) == expected
+    assert guardrails.depth_reasons(of, "SELL", shares, 509_999, RULES) == []
+
+
+@pytest.mark.parametrize(
+    ("side", "changes", "expected"),
+    [
+        ("BUY", {}, []),
+        ("BUY", {"closed": True}, [Reason.MARKET_CLOSED]),
+        ("SELL", {"accepting_orders": False}, [Reason.MARKET_CLOSED]),
+        ("BUY", {"closes_at": NOW_MS + 1_800_000}, []),
+        ("BUY", {"closes_at": NOW_MS + 1_799_999}, [Reason.MARKET_CLOSES_SOON]),
+        ("SELL", {"closes_at": NOW_MS}, []),
+    ],
+)
+def test_market(side: str, changes: dict[str, object], expected: list[Reason]) -> None:
+    found = guardrails.market_reasons(market(**changes), side, NOW_MS, RULES)  # type: ignore[arg-type]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        (None, [Reason.BOOK_MISSING]),
+        (book([], []), [Reason.BOOK_MISSING]),
+        (book([(49, 1)], []), [Reason.BOOK_MISSING]),
+        (book([], [(50, 1)]), [Reason.BOOK_MISSING]),
+        (book([(49, 1)], [(50, 1)], NOW_MS - 5_000), []),
+        (book([(49, 1)], [(50, 1)], NOW_MS - 5_001), [Reason.BOOK_STALE]),
+        (book([(49, 1)], [(50, 1)], NOW_MS + 60_000), []),
+    ],
+)
+def test_book(of: Book | None, expected: list[Reason]) -> None:
+    assert guardrails.book_reasons(of, "BUY", NOW_MS, RULES) == expected
+
+
+# --- whole decisions
+
+
+def test_a_buy_is_sized_limited_and_placed() -> None:
+    decision, order = decide(BUY)
+    assert (decision.verdict, decision.reasons) == ("EXECUTE", ())
+    assert order is not None
+    assert order.limit == decision.limit == 510_000
+    assert order.shares == decision.target_shares == 19_600_000
+    assert order.ts_placed == NOW_MS + 750 + jitter_ms(ATTEMPT, 250)
+    assert decision.rules_digest == "rules-1"
+    assert (decision.best, decision.mid, decision.spread) == (500_000, 495_000, 10_000)
+    assert (decision.leader_price, decision.age_ms) == (500_000, 5_000)
+    assert decision.depth_shares == 1_000 * U
+
+
+def test_a_sell_follows_the_leaders_proportion() -> None:
+    decision, order = decide(SELL)
+    assert decision.verdict == "EXECUTE"
+    assert order is not None
+    assert (order.side, order.shares) == ("SELL", 15 * U)
+    assert order.limit == 450_000
+
+
+def test_the_whole_holding_goes_when_the_leader_is_out() -> None:
+    _, order = decide(replace(SELL, held=30_123_456, group=group(side="SELL", kept=0)))
+    assert order is not None
+    assert order.shares == 30_123_456
+
+
+THIN = book([(49, 1_000)], [(50, 24), (60, 1_000)])
+
+SKIPS: list[tuple[Reason, Inputs]] = [
+    (Reason.SKIP_BACKFILL, replace(BUY, backfill=True)),
+    (Reason.SKIP_BACKFILL, replace(SELL, backfill=True)),
+    (Reason.LEADER_SELL_ONLY, replace(BUY, sell_only=True)),
+    (Reason.LEADER_TRADE_TOO_SMALL, replace(BUY, group=group(shares=2 * U, cash=U - 1))),
+    (Reason.NO_POSITION, replace(SELL, held=0, exit_debt=5)),
+    (Reason.UNKNOWN_TOKEN, replace(BUY, market=None)),
+    (Reason.MARKET_CLOSED, replace(SELL, market=market(closed=True))),
+    (Reason.MARKET_CLOSES_SOON, replace(BUY, market=market(closes_at=NOW_MS + 1))),
+    (Reason.BOOK_MISSING, replace(BUY, book=None)),
+    (Reason.BOOK_STALE, replace(SELL, book=book([(49, 9)], [(50, 9)], NOW_MS - 5_001))),
+    (Reason.BELOW_MINIMUM, replace(BUY, equity=600 * U)),
+    (Reason.TOO_OLD, replace(BUY, group=group(ts_block=NOW_MS - 300_001))),
+    (
+        Reason.CATCH_UP_NOT_BETTER,
+        replace(BUY, group=group(ts_block=NOW_MS - 15_001, cash=995 * U)),
+    ),
+    (
+        Reason.OUTSIDE_PRICE_BAND,
+        replace(BUY, book=book([(98, 9_000)], [(99, 9_000)]), group=group(cash=1_980 * U)),
+    ),
+    (Reason.WORSE_THAN_LEADER, replace(BUY, group=group(cash=979 * U))),
+    (
+        Reason.BEYOND_MID,
+        replace(BUY, book=book([(46, 9_000)], [(50, 9_000)]), group=group(cash=1_000 * U)),
+    ),
+    (Reason.SPREAD_TOO_WIDE, replace(BUY, book=book([(47, 9_000)], [(50, 9_000)]))),
+    (Reason.DEPTH_TOO_THIN, replace(BUY, book=THIN)),
+    (
+        Reason.BELOW_MARKETABLE_MINIMUM,
+        replace(
+            BUY, rules=replace(RULES, buy_cash_min=0), group=group(shares=180 * U, cash=90 * U)
+        ),
+    ),
+    (Reason.BELOW_MARKETABLE_MINIMUM, replace(SELL, held=4 * U)),
+    (Reason.INSUFFICIENT_CASH, replace(BUY, free_cash=9 * U)),
+    (Reason.DUST, replace(SELL, held=190_000)),
+]
+
+
+@pytest.mark.parametrize(("reason", "inputs"), SKIPS)
+def test_every_skip_names_its_reason(reason: Reason, inputs: Inputs) -> None:
+    decision, order = decide(inputs)
+    assert order is None
+    assert decision.verdict == "SKIP"
+    assert reason in decision.reasons
+    assert decision.leader_shares == inputs.group.shares
+
+
+def test_every_reason_can_happen() -> None:
+    _, order = decide(BUY)
+    assert order is not None
+    nothing = fill_and_kill(order, None, market().fee, NOW_MS)
+    part = fill_and_kill(order, book([], [(50, 1)]), market().fee, NOW_MS)
+    seen = {reason for reason, _ in SKIPS} | {*nothing.reasons, *part.reasons}
+    assert set(Reason) - seen == set()
+
+
+def test_free_cash_may_be_exactly_the_reservation() -> None:
+    _, order = decide(BUY)
+    assert order is not None
+    needed = reservation(order, market().fee)
+    assert decide(replace(BUY, free_cash=needed))[1] == order
+    assert decide(replace(BUY, free_cash=needed - 1))[0].reasons == (Reason.INSUFFICIENT_CASH,)
+
+
+def test_several_reasons_are_named_together() -> None:
+    wide = replace(BUY, book=book([(40, 9)], [(55, 1)]), free_cash=0)
+    assert set(decide(wide)[0].reasons) == {
+        Reason.WORSE_THAN_LEADER,
+        Reason.BEYOND_MID,
+        Reason.SPREAD_TOO_WIDE,
+        Reason.INSUFFICIENT_CASH,
+    }
+
+
+def test_sells_are_always_attempted_unless_told_otherwise() -> None:
+    bad = replace(SELL, book=book([(20, 1_000)], [(50, 1_000)]))
+    assert decide(bad)[0].verdict == "EXECUTE"
+    strict = replace(bad, rules=replace(RULES, sell_always_attempt=False))
+    assert set(decide(strict)[0].reasons) == {
+        Reason.WORSE_THAN_LEADER,
+        Reason.BEYOND_MID,
+        Reason.SPREAD_TOO_WIDE,
+    }
+
+
+def test_the_price_of_a_late_sell_decides_nothing() -> None:
+    assert decide(replace(SELL, group=group(side="SELL", kept=0, ts_block=1)))[0].verdict == (
+        "EXECUTE"
+    )
+
+
+LEVELS = st.lists(st.tuples(st.integers(1, 9_999), st.integers(1, 10**10)), max_size=4)
+
+
+@st.composite
+def any_inputs(draw: st.DrawFn) -> Inputs:
+    split = draw(st.integers(1, 9_999))
+    levels = dict(draw(LEVELS))
+    bids = sorted(
+        (Level(p * 100, n) for p, n in levels.items() if p < split), key=lambda x: -x.price
+    )
+    asks = sorted(
+        (Level(p * 100, n) for p, n in levels.items() if p >= split), key=lambda x: x.price
+    )
+    shares = draw(st.integers(1, 10**12))
+    return Inputs(
+        attempt_id=ATTEMPT,
+        group=group(
+            side=draw(st.sampled_from(("BUY", "SELL"))),
+            shares=shares,
+            cash=draw(st.integers(0, shares)),
+            kept=draw(st.integers(0, KEPT_SCALE)),
+            ts_block=NOW_MS - draw(st.integers(-1_000, 400_000)),
+        ),
+        rules=RULES,
+        equity=draw(st.integers(-(10**9), 10**12)),
+        free_cash=draw(st.integers(-(10**9), 10**11)),
+        held=draw(st.integers(0, 10**10)),
+        exit_debt=draw(st.integers(0, 10**10)),
+        market=draw(st.none() | st.just(market(tick=draw(st.sampled_from((100, 10_000)))))),
+        book=draw(
+            st.none() | st.just(Book(YES, tuple(bids), tuple(asks), NOW_MS, NOW_MS, venue_hash="h"))
+        ),
+        backfill=draw(st.booleans()),
+        sell_only=draw(st.booleans()),
+    )
+
+
+@given(any_inputs())
+def test_an_order_exactly_when_no_reason_and_always_within_bounds(inputs: Inputs) -> None:
+    decision, order = decide(inputs)
+    assert decide(inputs) == (decision, order), "same inputs, same decision"
+    assert (order is None) == (decision.verdict == "SKIP") == bool(decision.reasons)
+    if order is None:
+        return
+    assert inputs.market is not None
+    assert inputs.book is not None
+    assert order.shares > 0
+    assert order.limit % inputs.market.tick == 0
+    if order.side == "BUY":
+        assert not inputs.sell_only
+        assert cash_floor(order.shares, order.limit) <= 250 * U
+        assert reservation(order, inputs.market.fee) <= inputs.free_cash
+        assert depth(inputs.book, "BUY", order.limit) * 100 >= order.shares * 125
+        assert inputs.book.best_ask is not None
+        assert inputs.book.best_ask <= order.limit
+    else:
+        assert order.shares <= inputs.held
+
+
+# --- latency
+
+
+def test_jitter_depends_on_the_attempt_only() -> None:
+    assert jitter_ms("0" * 64, 250) == 0
+    assert jitter_ms("f" * 64, 0) == 0
+    assert {jitter_ms(hash_of(i)[2:], 3) for i in range(99)} == {0, 1, 2, 3}
+    assert placed_at(NOW_MS, "0" * 64, RULES, 3_000) == NOW_MS + 3_750
+    assert settle_ms(RULES, 3_000) == 6_000
+    assert all(
+        placed_at(NOW_MS, hash_of(i)[2:], RULES, 9) <= NOW_MS - 2_000 + settle_ms(RULES, 9)
+        for i in range(99)
+    )

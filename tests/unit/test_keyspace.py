@@ -1,0 +1,133 @@
+"""Keys are frozen: stored records must stay where they are."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib import keyspace as k
+from chalicelib.domain.decision import decide
+from chalicelib.domain.fee import FeeSchedule
+from chalicelib.domain.group import Fill
+from chalicelib.domain.lane import Attempt, Work
+from chalicelib.domain.ledger import Entry
+from chalicelib.domain.portfolio import Head, Position
+from chalicelib.domain.registry import (
+    Cursor,
+    Heartbeat,
+    Leader,
+    MarkSheet,
+    PortfolioRef,
+    SettingsRow,
+    TokenPointer,
+)
+from chalicelib.domain.trade import new_trade
+from tests.unit.test_domain_decision import BUY, group
+from tests.unit.wire import CONDITION, LEADER, NOW_MS, YES, hash_of, market
+
+TRADE = new_trade(
+    LEADER, LEADER, hash_of("tx"), YES, "BUY", source="api", backfill=False, ts_listed=NOW_MS
+)
+WORK = Work("main/global", 2, NOW_MS, "group", "g1", LEADER, YES, "BUY", 7, NOW_MS)
+ATTEMPT = Attempt(
+    attempt_id="a1",
+    group_id="g",
+    portfolio_id="main/global",
+    epoch=2,
+    leader=LEADER,
+    token_id=YES,
+    side="BUY",
+    ts_opened=NOW_MS,
+    decision=decide(BUY)[0],
+    status="SUBMITTED",
+    reasons=(),
+    order=None,
+    fee_schedule=FeeSchedule(),
+    reserved=0,
+    outcome=None,
+    ran_at=NOW_MS,
+    late_by_ms=0,
+)
+FILL = Fill("t:3", "t", 3, LEADER, YES, "BUY", 5, 2, None, 7, NOW_MS, NOW_MS)
+ENTRY = Entry("main/global", 2, 1, "FEE", "a1", YES, LEADER, 0, -1, NOW_MS, order=12)
+
+# 1_795_000_000_000 ms is 2026-11-18.
+PLACES = [
+    (TRADE, "activity", f"trade#{TRADE.trade_id}", "-"),
+    (FILL, "activity", "trade#t", "fill#000003"),
+    (group(), "activity", f"line#{LEADER}#{YES}#BUY", "group#000000001"),
+    (Head("main/global", "global", "", 2, 1, 1), "portfolio", "main/global#2", "head"),
+    (WORK, "portfolio", "main/global#2", "work#1795000000000#g1"),
+    (ENTRY, "portfolio", "main/global#2", "entry#1795000000000#00000012#a1#FEE"),
+    (
+        Position("main/global", 2, YES, LEADER),
+        "portfolio",
+        "main/global#2",
+        f"position#{YES}#{LEADER}",
+    ),
+    (ATTEMPT, "portfolio", "main/global#2", "attempt#1795000000000#a1"),
+    (Leader(LEADER, "n", (LEADER,), "on", 0), "registry", "leaders", LEADER),
+    (
+        PortfolioRef("main/global", "main", "global", "", 2),
+        "registry",
+        "portfolios",
+        "main/global",
+    ),
+    (market(), "registry", f"market#{CONDITION}", "-"),
+    (TokenPointer(YES, CONDITION), "registry", f"token#{YES}", "-"),
+    (Cursor(LEADER, hash_of(1), 5), "registry", f"cursor#{LEADER}", hash_of(1)),
+    (Heartbeat("polygon", 1, True), "registry", "heartbeats", "polygon"),
+    (SettingsRow("global", "{}"), "registry", "settings", "global"),
+    (MarkSheet((), 1), "registry", "marks", "latest"),
+]
+
+
+def test_every_record_has_its_frozen_place() -> None:
+    for record, table, pk, sk in PLACES:
+        assert k.key_of(record) == k.Key(table, pk, sk)  # type: ignore[arg-type]
+        assert table in k.TABLES
+
+
+def test_no_kind_of_record_is_missing_here() -> None:
+    assert {type(record) for record, *_ in PLACES} == set(get_args(k.Record))
+
+
+def test_listings_and_life_times() -> None:
+    assert k.place_of(TRADE).feed == ("trades#2026-11-18", f"1795000000000#{TRADE.trade_id}")
+    assert k.place_of(TRADE).ttl == NOW_MS // 1000 + 400 * 86_400
+    assert k.place_of(ATTEMPT).feed == ("attempts#main#2026-11-18", "1795000000000#a1")
+    assert k.place_of(FILL).ttl == NOW_MS // 1000 + 90 * 86_400
+    for record, table, *_ in PLACES:
+        place = k.place_of(record)
+        if table in ("portfolio", "registry"):
+            assert place.ttl is None, "money and registry never expire"
+        if place.feed is not None:
+            assert table in k.FEED_TABLES
+
+
+TIMES = st.integers(0, 9_999_999_999_999)
+
+
+@given(st.lists(st.tuples(TIMES, st.text("0123456789abcdef", min_size=4, max_size=4))))
+def test_work_rows_sort_by_due_time_then_id(rows: list[tuple[int, str]]) -> None:
+    by_key = sorted(rows, key=lambda row: k.work_key("p", 1, *row).sk)
+    assert by_key == sorted(rows)
+
+
+@given(st.lists(st.tuples(TIMES, st.integers(0, 99_999_999))))
+def test_entries_sort_by_effective_time_then_order(rows: list[tuple[int, int]]) -> None:
+    by_key = sorted(rows, key=lambda row: k.entry_key("p", 1, *row, "r", "FEE").sk)
+    assert by_key == sorted(rows)
+
+
+@given(TIMES, st.text("0123456789abcdef", min_size=1))
+def test_work_due_by_a_moment_is_a_key_range(ts: int, ref: str) -> None:
+    key = k.work_key("p", 1, ts, ref).sk
+    assert "work#" < key < f"work#{ts + 1:013d}" or ts == 9_999_999_999_999
+
+
+def test_days_are_utc() -> None:
+    assert k.day(1_777_334_399_999) == "2026-04-27"
+    assert k.day(1_777_334_400_000) == "2026-04-28"
