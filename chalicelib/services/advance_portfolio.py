@@ -1,0 +1,259 @@
+"""Advance a portfolio: take what is due, in order, and commit each step against the head.
+
+The lane gives a portfolio one order of events by witness time: groups are decided at their
+`ts_decided`, orders executed at their `ts_placed`. Every commit requires and bumps the head's
+version, so two advancers can never both succeed; who loses re-reads and usually finds the work
+done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chalicelib.domain.decision import Decision, Inputs, decide
+from chalicelib.domain.errors import Conflict, Retryable
+from chalicelib.domain.fee import FeeSchedule
+from chalicelib.domain.group import Group
+from chalicelib.domain.identifiers import attempt_id
+from chalicelib.domain.lane import ROWS_PER_ADVANCE_MAX, Attempt, Work
+from chalicelib.domain.market import Market
+from chalicelib.domain.orderbook import Book
+from chalicelib.domain.paper_order import Order, reservation
+from chalicelib.domain.portfolio import Head, Position, positions_value
+from chalicelib.domain.reasons import Reason
+from chalicelib.domain.registry import Leader, PortfolioRef
+from chalicelib.domain.sizing import sell_shares
+from chalicelib.keyspace import group_key, key_of, leader_key, portfolio_pk, position_key
+from chalicelib.ports import Books, Clock, Delete, Metrics, Put, Rules, Store, Write, stored
+from chalicelib.services import portfolios
+from chalicelib.services.execute_attempt import ExecuteAttempt
+from chalicelib.services.market_directory import MarketDirectory
+
+ROUNDS_MAX = 5
+BACKOFF_MS = 20
+"""Pause after a lost round, times the rounds lost in a row."""
+BOOK_WAIT_MS_MAX = 5_000
+"""A row whose book is still missing this long after its time goes on without one."""
+
+_OWED_AFTER_SKIP = frozenset(
+    {
+        Reason.DUST,
+        Reason.BELOW_MARKETABLE_MINIMUM,
+        Reason.BOOK_MISSING,
+        Reason.BOOK_STALE,
+        Reason.MARKET_CLOSED,
+        Reason.UNKNOWN_TOKEN,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """What one call did: rows finished, and the work that is still waiting, in order."""
+
+    rows: int
+    waiting: tuple[Work, ...]
+
+
+def due_work(store: Store, ref: PortfolioRef, until_ms: int, limit: int) -> list[Work]:
+    """Work rows due at or before `until_ms`, in lane order."""
+    return store.query(
+        Work,
+        "portfolio",
+        portfolio_pk(ref.portfolio_id, ref.epoch),
+        start="work#",
+        end=f"work#{until_ms + 1:013d}",
+        limit=limit,
+    )
+
+
+class AdvancePortfolio:
+    """One step of a portfolio's lane; safe to call at any time, by anybody, any number of times."""
+
+    def __init__(
+        self,
+        store: Store,
+        books: Books,
+        directory: MarketDirectory,
+        rules: Rules,
+        execute: ExecuteAttempt,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._books = books
+        self._directory = directory
+        self._rules = rules
+        self._execute = execute
+        self._clock = clock
+        self._metrics = metrics
+
+    def __call__(self, portfolio_id: str) -> Advanced:
+        """Work off at most ROWS_PER_ADVANCE_MAX due rows.
+
+        After ROUNDS_MAX lost rounds in a row the rest is left to whoever is winning; it stands in
+        `waiting`. Raises Retryable when the venue must be asked again.
+        """
+        ref = portfolios.portfolio_ref(self._store, portfolio_id)
+        if ref is None:
+            return Advanced(0, ())
+        done = lost = 0
+        while done < ROWS_PER_ADVANCE_MAX and lost < ROUNDS_MAX:
+            due = due_work(self._store, ref, self._clock.now_ms(), 1)
+            if not due:
+                break
+            head = portfolios.head_of(self._store, ref)
+            try:
+                if due[0].kind == "group":
+                    self._decide(head, due[0])
+                else:
+                    self._execute(head, due[0])
+                done, lost = done + 1, 0
+            except Conflict:
+                lost += 1
+                self._metrics.count("lane_conflicts")
+                self._clock.pause_ms(lost * BACKOFF_MS)
+        waiting = due_work(self._store, ref, 10**13 - 2, ROWS_PER_ADVANCE_MAX)
+        return Advanced(done, tuple(waiting))
+
+    def _decide(self, head: Head, row: Work) -> None:
+        group = self._close(row)
+        minted = attempt_id(group.group_id, head.portfolio_id, head.epoch)
+        position = self._position(head, row)
+        inputs = self._inputs(head, row, group, minted, position)
+        decision, order = decide(inputs)
+        if decision.reasons == (Reason.BOOK_MISSING,):
+            # Nothing cheaper rules the group out, so it is worth asking for its book.
+            inputs = replace(inputs, book=self._book(row))
+            decision, order = decide(inputs)
+        market = inputs.market
+        attempt = self._attempt(head, row, group, minted, decision, order, market)
+        self._store.commit(self._decided(head, row, attempt, position, inputs))
+        self._metrics.count(f"decisions_{decision.verdict.lower()}")
+
+    def _close(self, row: Work) -> Group:
+        """The group, closed first by its own write so that all portfolios see the same sums."""
+        key = group_key(row.leader, row.token_id, row.side, row.group_number)
+        group = self._store.get(Group, key)
+        if group is None:
+            raise LookupError(f"work row {row.ref} names a group that does not exist")
+        if group.closed:
+            return group
+        closed = replace(group, closed=True)
+        self._store.commit([Put(closed)])
+        return stored(closed)
+
+    def _position(self, head: Head, row: Work) -> Position:
+        key = position_key(head.portfolio_id, head.epoch, row.token_id, row.leader)
+        known = self._store.get(Position, key)
+        return known or Position(head.portfolio_id, head.epoch, row.token_id, row.leader)
+
+    def _inputs(
+        self, head: Head, row: Work, group: Group, minted: str, position: Position
+    ) -> Inputs:
+        """Everything but the book."""
+        leader = self._store.get(Leader, leader_key(row.leader))
+        held = position.shares - position.reserved
+        worth_asking = row.side == "BUY" or held > 0
+        return Inputs(
+            attempt_id=minted,
+            group=group,
+            rules=self._rules.rules_for(row.leader),
+            equity=self._equity(head) if row.side == "BUY" else 0,
+            free_cash=head.cash - head.reserved,
+            held=held,
+            exit_debt=position.exit_debt,
+            market=self._market(row) if worth_asking else None,
+            book=None,
+            sell_only=leader is not None and leader.state == "sell_only",
+        )
+
+    def _market(self, row: Work) -> Market | None:
+        try:
+            return self._directory.lookup(row.token_id)
+        except Retryable:
+            if self._late(row):
+                return None
+            raise
+
+    def _late(self, row: Work) -> bool:
+        """Whether the head of the line waited long enough for the venue's answer."""
+        return self._clock.now_ms() - row.ts_due > BOOK_WAIT_MS_MAX
+
+    def _book(self, row: Work) -> Book | None:
+        try:
+            return self._books.book(row.token_id, row.ts_due)
+        except Retryable:
+            if self._late(row):
+                return None
+            raise
+
+    def _equity(self, head: Head) -> int:
+        marks, _ = portfolios.marks(self._store)
+        held = portfolios.positions_of(self._store, head.portfolio_id, head.epoch)
+        return head.cash + positions_value(held, marks)
+
+    def _attempt(
+        self,
+        head: Head,
+        row: Work,
+        group: Group,
+        minted: str,
+        decision: Decision,
+        order: Order | None,
+        market: Market | None,
+    ) -> Attempt:
+        now = self._clock.now_ms()
+        schedule = market.fee if market else FeeSchedule()
+        return Attempt(
+            attempt_id=minted,
+            group_id=group.group_id,
+            portfolio_id=head.portfolio_id,
+            epoch=head.epoch,
+            leader=row.leader,
+            token_id=row.token_id,
+            side=row.side,
+            ts_opened=group.opened,
+            decision=decision,
+            status="SUBMITTED" if order else "SKIPPED",
+            reasons=decision.reasons,
+            order=order,
+            fee_schedule=schedule,
+            reserved=reservation(order, schedule) if order else 0,
+            outcome=None,
+            ran_at=now,
+            late_by_ms=max(0, now - row.ts_due),
+        )
+
+    def _decided(
+        self, head: Head, row: Work, attempt: Attempt, position: Position, inputs: Inputs
+    ) -> list[Write]:
+        """One commit: the attempt, the head, the work row moved on, and what a sell holds back."""
+        order = attempt.order
+        writes: list[Write] = [
+            Put(
+                replace(
+                    head,
+                    reserved=head.reserved + attempt.reserved,
+                    attempts=head.attempts + 1,
+                    executed=head.executed + (1 if order else 0),
+                    skipped=head.skipped + (0 if order else 1),
+                )
+            ),
+            Put(attempt),
+            Delete(key_of(row), row.version),
+        ]
+        if order:
+            moved = replace(
+                row, kind="attempt", ref=attempt.attempt_id, ts_due=order.ts_placed, version=0
+            )
+            writes.append(Put(moved))
+            if order.side == "SELL":
+                held_back = position.reserved + order.shares
+                writes.append(Put(replace(position, reserved=held_back)))
+        elif row.side == "SELL" and inputs.held and _OWED_AFTER_SKIP & set(attempt.reasons):
+            owed = sell_shares(
+                inputs.held, inputs.group.reduction, inputs.exit_debt, inputs.group.kept == 0
+            )
+            writes.append(Put(replace(position, exit_debt=owed)))
+        return writes

@@ -1,0 +1,119 @@
+"""A trade's increment into the leader's shadow portfolio, exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.domain.errors import Conflict, Retryable
+from chalicelib.domain.identifiers import fill_id
+from chalicelib.domain.ledger import Entry
+from chalicelib.domain.portfolio import Head, Position, apply_to_head, apply_to_position
+from chalicelib.domain.registry import PortfolioRef
+from chalicelib.domain.trade import Increment, Trade
+from chalicelib.keyspace import entry_key, portfolio_pk, position_key
+from chalicelib.ports import QUERY_LIMIT_MAX, Put, Store
+from chalicelib.services.portfolios import head_of, portfolio_ref, shadow_id
+
+ROUNDS_MAX = 8
+
+
+def post_shadow(store: Store, trade: Trade, increment: Increment) -> int | None:
+    """Write the entry, the position and the head in one commit guarded by the entry's absence.
+
+    Returns what the leader held before a sell, in chain order, None for a buy; the same on every
+    repetition, because it is stored with the entry. Raises Retryable under lasting contention.
+    """
+    ref = portfolio_ref(store, shadow_id(trade.leader))
+    if ref is None:
+        raise Retryable(f"the shadow of {trade.leader} is not open yet")
+    reference = fill_id(trade.trade_id, increment.seq)
+    key = entry_key(
+        ref.portfolio_id,
+        ref.epoch,
+        increment.ts_block,
+        increment.order,
+        reference,
+        increment.kind,
+    )
+    for _ in range(ROUNDS_MAX):
+        known = store.get(Entry, key)
+        if known:
+            return known.pre_sell
+        head = head_of(store, ref)
+        position = store.get(
+            Position, position_key(ref.portfolio_id, ref.epoch, trade.token_id, trade.leader)
+        ) or Position(ref.portfolio_id, ref.epoch, trade.token_id, trade.leader)
+        pre_sell = None
+        if trade.side == "SELL":
+            pre_sell = _held_before(store, ref, position, key.sk)
+        try:
+            store.commit(_writes(trade, increment, reference, head, position, pre_sell))
+        except Conflict:
+            continue
+        return pre_sell
+    raise Retryable(f"shadow of {trade.leader} stayed contended for {ROUNDS_MAX} rounds")
+
+
+def _held_before(store: Store, ref: PortfolioRef, position: Position, at: str) -> int:
+    """max(0, sum − Σ deltas at or after the sell), by the ledger's sort keys."""
+    later = store.query(
+        Entry,
+        "portfolio",
+        portfolio_pk(ref.portfolio_id, ref.epoch),
+        start=at,
+        end="entry$",
+        limit=QUERY_LIMIT_MAX,
+    )
+    after = sum(entry.shares for entry in later if entry.token_id == position.token_id)
+    return max(0, position.shares - after)
+
+
+def _writes(
+    trade: Trade,
+    increment: Increment,
+    reference: str,
+    head: Head,
+    position: Position,
+    pre_sell: int | None,
+) -> list[Put]:
+    sign = 1 if trade.side == "BUY" else -1
+    change = Entry(
+        portfolio_id=head.portfolio_id,
+        epoch=head.epoch,
+        seq=head.entries,
+        kind=increment.kind,
+        reference=reference,
+        token_id=trade.token_id,
+        leader=trade.leader,
+        shares=sign * increment.shares,
+        cash=-sign * increment.cash,
+        ts_effective=increment.ts_block,
+        order=increment.order,
+        pre_sell=pre_sell,
+    )
+    entries = [change]
+    if increment.fee:
+        entries.append(
+            Entry(
+                portfolio_id=head.portfolio_id,
+                epoch=head.epoch,
+                seq=head.entries + 1,
+                kind="FEE",
+                reference=reference,
+                token_id=trade.token_id,
+                leader=trade.leader,
+                shares=0,
+                cash=-increment.fee,
+                ts_effective=increment.ts_block,
+                order=increment.order,
+            )
+        )
+    for entry in entries:
+        after = apply_to_position(position, entry)
+        head, position = apply_to_head(head, entry, position, after), after
+    head = replace(
+        head,
+        trades=head.trades + (1 if increment.seq == 0 else 0),
+        ts_last_trade=max(head.ts_last_trade, increment.ts_block),
+    )
+    return [*(Put(entry) for entry in entries), Put(position), Put(head)]

@@ -1,0 +1,43 @@
+"""Finish what nobody came back for: work rows overdue in any portfolio."""
+
+from __future__ import annotations
+
+from chalicelib.domain.errors import PapercopyError
+from chalicelib.domain.registry import Heartbeat
+from chalicelib.ports import Clock, Metrics, Store
+from chalicelib.services.advance_portfolio import AdvancePortfolio, due_work
+from chalicelib.services.heartbeats import beat
+from chalicelib.services.portfolios import all_portfolios
+
+OVERDUE_MS = 30_000
+ADVANCES_PER_PORTFOLIO_MAX = 20
+
+
+class Sweep:
+    """Executions are hints; this is what makes them unnecessary."""
+
+    def __init__(
+        self, store: Store, advance: AdvancePortfolio, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._store = store
+        self._advance = advance
+        self._clock = clock
+        self._metrics = metrics
+
+    def __call__(self, overdue_ms: int = OVERDUE_MS) -> int:
+        """Rows worked off. One stuck portfolio never keeps the others waiting."""
+        rows, stuck = 0, []
+        for ref in all_portfolios(self._store):
+            if ref.kind == "shadow":
+                continue
+            try:
+                for _ in range(ADVANCES_PER_PORTFOLIO_MAX):
+                    if not due_work(self._store, ref, self._clock.now_ms() - overdue_ms, 1):
+                        break
+                    rows += self._advance(ref.portfolio_id).rows
+            except PapercopyError as error:
+                stuck.append(f"{ref.portfolio_id}: {error}")
+        self._metrics.count("swept_rows", rows)
+        now = self._clock.now_ms()
+        beat(self._store, Heartbeat("sweeper", now, not stuck, "; ".join(stuck)[:500]))
+        return rows
