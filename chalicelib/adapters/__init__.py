@@ -1,0 +1,1 @@
+"""Ports implemented, each adapter named by its technology."""

@@ -1,0 +1,1 @@
+"""Polygon over JSON-RPC."""

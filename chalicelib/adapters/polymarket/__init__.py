@@ -1,0 +1,1 @@
+"""Polymarket's public HTTP and WebSocket interfaces, translated into the domain's terms."""

@@ -1,0 +1,162 @@
+"""Activity polls: pages, refusals, the shape of the envelope."""
+
+import copy
+from decimal import Decimal
+
+import pytest
+from venue_fakes import EVENTS, SAMPLES, FakeHttp, load, needs_samples
+
+from chalicelib.adapters.polymarket.data_api import DataApi, FeedStatus
+from chalicelib.domain.activity import parse_activity
+from chalicelib.domain.errors import Retryable
+from chalicelib.domain.evidence import ApiEvidence
+from chalicelib.domain.poll_tally import api_evidence
+from chalicelib.domain.trade import ApiRow
+
+PAGE = load(EVENTS / "data_activity_page.json")
+WALLET = "0x1111111111111111111111111111111111111111"
+
+
+def page(rows: list[object], cursor: str | None = None) -> dict[str, object]:
+    more = cursor is not None
+    return {"data": rows, "pagination": {"limit": 2, "has_more": more, "next_cursor": cursor}}
+
+
+def row(**changes: object) -> dict[str, object]:
+    return copy.deepcopy(PAGE["data"][0]) | changes
+
+
+def test_all_pages_with_the_same_filters_and_a_fresh_address_each() -> None:
+    pages = {None: page([row(timestamp=5), row(timestamp=6)], "c1"), "c1": page([row(timestamp=7)])}
+    http = FakeHttp(lambda path, asked: pages[dict(asked).get("cursor")])
+    poll = DataApi(http).poll(WALLET.upper().replace("0X", "0x"), 0)
+    assert [event.timestamp for event in poll.events] == [5, 6, 7]
+    first, second = (dict(asked) for _, asked in http.calls)
+    assert first.pop("_") != second.pop("_")
+    assert second.pop("cursor") == "c1"
+    assert first == second
+    assert first["start"] == "1"
+    assert (first["user"], first["limit"], first["sort_direction"]) == (WALLET, "1000", "ASC")
+    assert "type" not in first
+
+
+def test_a_bad_row_is_refused_with_its_payload_and_its_neighbours_stay() -> None:
+    bad = [
+        row(size=-1),
+        "text",
+        row(proxy_wallet="0x" + "2" * 40),
+        row(price=Decimal("1E+999999"), type="REDEEM"),
+        row(timestamp="5"),
+    ]
+    http = FakeHttp(lambda path, asked: page([row(), *bad, row()]))
+    poll = DataApi(http).poll(WALLET, 9)
+    assert len(poll.events) == 2
+    assert [error.split(":")[0] for _, error in poll.refused] == [
+        "size",
+        "row",
+        "proxy_wallet",
+        "price",
+        "timestamp",
+    ]
+    assert '"size": -1' in poll.refused[0][0]
+
+
+def test_every_kind_of_activity_is_kept() -> None:
+    http = FakeHttp(lambda path, asked: PAGE)
+    poll = DataApi(http).poll(WALLET, 9)
+    assert [event.kind for event in poll.events] == ["TRADE", "TRADE", "REDEEM", "SOMETHING_NEW"]
+    assert poll.refused == ()
+
+
+def test_rows_in_the_wrong_order_are_sorted_without_touching_ties() -> None:
+    rows = [row(timestamp=7, size=1), row(timestamp=5, size=2), row(timestamp=5, size=3)]
+    poll = DataApi(FakeHttp(lambda path, asked: page(rows))).poll(WALLET, 9)
+    assert [event.shares for event in poll.events] == [2_000_000, 3_000_000, 1_000_000]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        {"data": []},
+        {"data": {}, "pagination": {}},
+        {"data": [], "pagination": {"has_more": "no"}},
+        {"data": [], "pagination": {"has_more": True, "next_cursor": None}},
+        Retryable("status 500"),
+    ],
+)
+def test_an_incomplete_poll_is_no_evidence(answer: object) -> None:
+    with pytest.raises(Retryable):
+        DataApi(FakeHttp(lambda path, asked: answer)).poll(WALLET, 9)
+
+
+def test_pages_are_bounded_and_must_not_repeat() -> None:
+    circle = FakeHttp(lambda path, asked: page([row()], "c"))
+    with pytest.raises(Retryable, match="circle"):
+        DataApi(circle).poll(WALLET, 9)
+    numbers = iter(range(100))
+    endless = FakeHttp(lambda path, asked: page([], f"c{next(numbers)}"))
+    with pytest.raises(Retryable, match="more than 3 pages"):
+        DataApi(endless, pages_max=3).poll(WALLET, 9)
+    assert len(endless.calls) == 3
+
+
+def test_status() -> None:
+    good = {"data": {"age_seconds": 24, "serving": {"lag_seconds": 4}}}
+    assert DataApi(FakeHttp(lambda path, asked: good)).status() == FeedStatus(4, 24)
+    with pytest.raises(Retryable):
+        DataApi(FakeHttp(lambda path, asked: {"data": {"serving": {}}})).status()
+
+
+def test_equal_rows_are_counted_and_trades_keep_their_order() -> None:
+    other = "0x" + "ee" * 32
+    rows = [row(), row(transaction_hash=other, side="SELL"), row(), row(size=1), row(type="MERGE")]
+    first, second = api_evidence(parse_activity(r) for r in rows)
+    token = PAGE["data"][0]["token_id"]
+    equal = ApiRow(51_923_077, 4_800_000_008, 24_923_077, 0, None, 1_790_779_041_000, count=2)
+    assert first == ApiEvidence(PAGE["data"][0]["transaction_hash"], token, "BUY", first.rows)
+    assert first.rows[0] == equal
+    assert [(r.shares, r.count) for r in first.rows] == [(51_923_077, 2), (1_000_000, 1)]
+    assert (second.tx_hash, second.side, second.rows[0].count) == (other, "SELL", 1)
+
+
+def test_what_only_one_of_equal_rows_proves_is_not_proven_for_both() -> None:
+    taker, maker = row(usdc_size=Decimal("25.5")), row()
+    (evidence,) = api_evidence(parse_activity(r) for r in (taker, maker))
+    assert evidence.rows[0].count == 2
+    assert (evidence.rows[0].fee, evidence.rows[0].role) == (None, None)
+
+
+@needs_samples
+@pytest.mark.parametrize("name", ["activity_maker_no_fee", "activity_taker_with_fee"])
+def test_recorded_pages(name: str) -> None:
+    recorded = load(SAMPLES / "data-v2" / f"{name}.json")
+    last = copy.deepcopy(recorded)
+    last["pagination"] |= {"has_more": False, "next_cursor": None}
+    wallet = recorded["data"][0]["proxy_wallet"]
+    poll = DataApi(FakeHttp(lambda path, asked: last)).poll(wallet, 1)
+    assert len(poll.events) == len(recorded["data"])
+    assert poll.refused == ()
+    assert api_evidence(poll.events)
+
+
+@needs_samples
+@pytest.mark.parametrize(
+    "name",
+    [
+        "activity_same_rows_as_v2",
+        "activity_redeem_13rows_2026-07",
+        "activity_fee_in_shares_2026-04",
+    ],
+)
+def test_recorded_rows_of_the_retired_version(name: str) -> None:
+    rows = load(SAMPLES / "data-v1" / f"{name}.json")
+    assert [parse_activity(r).timestamp for r in rows] == [r["timestamp"] for r in rows]
+
+
+@needs_samples
+def test_recorded_status_and_combos() -> None:
+    status = load(SAMPLES / "data-v2" / "status.json")
+    assert DataApi(FakeHttp(lambda path, asked: status)).status() == FeedStatus(4, 24)
+    for combo in load(SAMPLES / "data-v2" / "combo_activity.json")["data"]:
+        assert parse_activity(combo).kind == combo["type"]

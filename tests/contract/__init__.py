@@ -1,0 +1,1 @@
+"""One behaviour per port, held against every adapter of it."""
