@@ -1,0 +1,1 @@
+"""The always-on process that listens to the leaders' fills on Polygon."""
