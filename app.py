@@ -1,0 +1,56 @@
+"""The Chalice application: routes, schedules and functions, each handing over to one service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalice.app import Chalice, Rate
+
+from chalicelib import lambda_entry
+from chalicelib.api.reading import reading
+
+app = Chalice(app_name="papercopy")
+app.register_blueprint(reading)
+lambda_entry.serve_reads()
+
+
+@app.lambda_function(name="ingest")
+def ingest(event: dict[str, Any], context: object) -> Any:
+    """Fill messages of the FIFO queue."""
+    return lambda_entry.ingest(event, context)
+
+
+@app.lambda_function(name="poll")
+def poll(event: dict[str, Any], context: object) -> Any:
+    """Poll ticks of the standard queue."""
+    return lambda_entry.poll(event, context)
+
+
+@app.lambda_function(name="advance")
+def advance(event: dict[str, Any], context: object) -> Any:
+    """One step of the copy workflow."""
+    return lambda_entry.advance(event, context)
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), name="poll_tick")
+def poll_tick(event: Any) -> None:
+    """Send the next minute's poll ticks."""
+    lambda_entry.poll_tick(event.to_dict(), event.context)
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), name="sweep")
+def sweep(event: Any) -> None:
+    """Finish overdue work."""
+    lambda_entry.sweep(event.to_dict(), event.context)
+
+
+@app.schedule(Rate(15, unit=Rate.MINUTES), name="sync_markets")
+def sync_markets(event: Any) -> None:
+    """Refresh the market registry."""
+    lambda_entry.sync_markets(event.to_dict(), event.context)
+
+
+@app.schedule(Rate(1, unit=Rate.MINUTES), name="mark_portfolios")
+def mark_portfolios(event: Any) -> None:
+    """Value what is held."""
+    lambda_entry.mark_portfolios(event.to_dict(), event.context)

@@ -1,0 +1,108 @@
+"""The pages' data: health, overview, trades, copy attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chalice.app import Blueprint, Response
+
+from chalicelib.api.answers import answer, problem
+from chalicelib.domain.errors import InvalidInput, PapercopyError
+from chalicelib.domain.identifiers import address
+from chalicelib.services.read_models import PAGE_MAX, ReadModels
+
+VERSION = "0.1.0"
+PAGE_DEFAULT = 50
+
+reading = Blueprint(__name__)
+
+
+class Sources:
+    """What the routes read from; the engine sets it before the first request."""
+
+    read: Callable[[], ReadModels]
+    health: Callable[[], Mapping[str, object]]
+
+
+def _query(*allowed: str) -> dict[str, str]:
+    """Query parameters. Raises InvalidInput for one this route does not know."""
+    given: dict[str, str] = dict(reading.current_request.query_params or {})
+    for name in given:
+        if name not in allowed:
+            raise InvalidInput(name, f"is not a parameter of this route ({', '.join(allowed)})")
+    return given
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE_DEFAULT
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_MAX:
+        raise InvalidInput("limit", f"1 to {PAGE_MAX} was expected")
+    return int(text)
+
+
+def _one_of(text: str | None, field: str, *allowed: str) -> str | None:
+    if text is not None and text not in allowed:
+        raise InvalidInput(field, f"one of {', '.join(allowed)} was expected")
+    return text
+
+
+def _answered(view: Callable[[], Mapping[str, Any]]) -> Response:
+    try:
+        body = view()
+    except InvalidInput as error:
+        return problem(400, "Invalid parameter", str(error))
+    except PapercopyError as error:
+        return problem(503, "Temporarily unavailable", str(error))
+    return answer(body, reading.current_request.headers.get("if-none-match"))
+
+
+@reading.route("/health", methods=["GET"])
+def health() -> Response:
+    """Whether the system works; open to everybody."""
+
+    def view() -> Mapping[str, Any]:
+        _query()
+        return Sources.health()
+
+    return _answered(view)
+
+
+@reading.route("/overview", methods=["GET"])
+def overview() -> Response:
+    """Leaders, portfolios with equity, totals."""
+
+    def view() -> Mapping[str, Any]:
+        _query()
+        return Sources.read().overview()
+
+    return _answered(view)
+
+
+@reading.route("/trades", methods=["GET"])
+def trades() -> Response:
+    """Leaders' trades, newest first: `limit`, `cursor`, `leader`."""
+
+    def view() -> Mapping[str, Any]:
+        query = _query("limit", "cursor", "leader")
+        leader = address(query["leader"], "leader") if "leader" in query else None
+        return Sources.read().trades(query.get("cursor"), _limit(query.get("limit")), leader)
+
+    return _answered(view)
+
+
+@reading.route("/copy-attempts", methods=["GET"])
+def copy_attempts() -> Response:
+    """Copy attempts, newest first: `limit`, `cursor`, `portfolio`, `decision`."""
+
+    def view() -> Mapping[str, Any]:
+        query = _query("limit", "cursor", "portfolio", "decision")
+        return Sources.read().copy_attempts(
+            query.get("cursor"),
+            _limit(query.get("limit")),
+            query.get("portfolio"),
+            _one_of(query.get("decision"), "decision", "EXECUTE", "SKIP"),
+        )
+
+    return _answered(view)

@@ -1,0 +1,1 @@
+"""Infrastructure of papercopy: CloudFormation, deployment, and the local production topology."""

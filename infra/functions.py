@@ -1,0 +1,193 @@
+"""The one table of Lambda functions: what each is given and what each may do.
+
+`.chalice/config.json` and the policy files are rendered from it (see `infra.chalice_files`),
+because Chalice substitutes nothing in policy files and a wildcard over stages would let one
+stage write into another.
+"""
+
+from dataclasses import dataclass, field
+
+APP_NAME = "papercopy"
+
+_READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+_WRITE = (
+    *_READ,
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:ConditionCheckItem",
+)
+_APPEND = ("dynamodb:PutItem", "dynamodb:ConditionCheckItem")
+_INDEXED_TABLES = frozenset({"activity", "portfolio"})
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Actions on resources; resources are ARN tails behind `arn:aws:<service>:*:*:`."""
+
+    service: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Function:
+    name: str
+    memory_mb: int
+    timeout_s: int
+    grants: tuple[Grant, ...] = field(default_factory=tuple)
+
+    def deployed_name(self, stage: str) -> str:
+        if self.name == "api_handler":
+            return f"{APP_NAME}-{stage}"
+        return f"{APP_NAME}-{stage}-{self.name}"
+
+
+def _table(name: str, actions: tuple[str, ...]) -> Grant:
+    resources = [f"table/{APP_NAME}-{{stage}}-{name}"]
+    if name in _INDEXED_TABLES and "dynamodb:Query" in actions:
+        resources.append(f"table/{APP_NAME}-{{stage}}-{name}/index/feed")
+    return Grant("dynamodb", actions, tuple(resources))
+
+
+def _reads(*tables: str) -> tuple[Grant, ...]:
+    return tuple(_table(name, _READ) for name in tables)
+
+
+def _writes(*tables: str) -> tuple[Grant, ...]:
+    return tuple(_table(name, _WRITE) for name in tables)
+
+
+def _sends(*queues: str) -> Grant:
+    return Grant(
+        "sqs",
+        ("sqs:SendMessage", "sqs:GetQueueUrl"),
+        tuple(f"{APP_NAME}-{{stage}}-{queue}" for queue in queues),
+    )
+
+
+def _consumes(queue: str) -> Grant:
+    return Grant(
+        "sqs",
+        ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+        (f"{APP_NAME}-{{stage}}-{queue}",),
+    )
+
+
+_STARTS_COPY_TRADE = Grant(
+    "states", ("states:StartExecution",), (f"stateMachine:{APP_NAME}-{{stage}}-copy-trade",)
+)
+_READS_PARAMETERS = Grant(
+    "ssm",
+    ("ssm:GetParameter", "ssm:GetParameters"),
+    (f"parameter/{APP_NAME}/{{stage}}/*",),
+)
+_APPENDS_AUDIT = _table("audit", _APPEND)
+
+FUNCTIONS: tuple[Function, ...] = (
+    Function(
+        "api_handler",
+        memory_mb=512,
+        timeout_s=29,
+        grants=(
+            *_writes("registry", "portfolio"),
+            *_reads("activity"),
+            _table("audit", (*_READ, *_APPEND)),
+            _READS_PARAMETERS,
+            Grant(
+                "sqs",
+                ("sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
+                (f"{APP_NAME}-{{stage}}-*",),
+            ),
+        ),
+    ),
+    Function(
+        "ingest",
+        memory_mb=512,
+        timeout_s=50,
+        grants=(
+            *_reads("registry"),
+            *_writes("activity", "portfolio"),
+            _APPENDS_AUDIT,
+            _consumes("fills.fifo"),
+            _sends("failures"),
+            _STARTS_COPY_TRADE,
+        ),
+    ),
+    Function(
+        "poll",
+        memory_mb=512,
+        timeout_s=50,
+        grants=(
+            *_writes("registry", "activity"),
+            _consumes("polls"),
+            _sends("fills.fifo", "polls", "failures"),
+        ),
+    ),
+    Function(
+        "advance",
+        memory_mb=512,
+        timeout_s=50,
+        # Registry: a market seen for the first time is stored by whoever needs it.
+        grants=(
+            *_writes("registry", "activity", "portfolio"),
+            _APPENDS_AUDIT,
+            _sends("failures"),
+        ),
+    ),
+    Function(
+        "poll_tick",
+        memory_mb=256,
+        timeout_s=30,
+        grants=(*_reads("registry"), _sends("polls")),
+    ),
+    Function(
+        "sweep",
+        memory_mb=512,
+        timeout_s=55,
+        grants=(
+            *_writes("registry", "activity", "portfolio"),
+            _APPENDS_AUDIT,
+            _sends("failures"),
+            _READS_PARAMETERS,
+            _STARTS_COPY_TRADE,
+        ),
+    ),
+    Function(
+        "sync_markets",
+        memory_mb=512,
+        timeout_s=300,
+        grants=(
+            *_writes("registry", "portfolio"),
+            *_reads("activity"),
+            _APPENDS_AUDIT,
+            _sends("failures"),
+        ),
+    ),
+    Function(
+        "mark_portfolios",
+        memory_mb=512,
+        timeout_s=55,
+        grants=(*_writes("registry", "portfolio"), *_reads("activity")),
+    ),
+)
+
+
+def policy(function: Function, stage: str) -> dict[str, object]:
+    """IAM policy document of one function on one stage, log writing included."""
+    log_group = f"/aws/lambda/{function.deployed_name(stage)}"
+    statements: list[dict[str, object]] = [
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": [f"arn:aws:logs:*:*:log-group:{log_group}:*"],
+        }
+    ]
+    for grant in function.grants:
+        resources = [
+            f"arn:aws:{grant.service}:*:*:{tail.format(stage=stage)}" for tail in grant.resources
+        ]
+        statements.append(
+            {"Effect": "Allow", "Action": sorted(grant.actions), "Resource": sorted(resources)}
+        )
+    return {"Version": "2012-10-17", "Statement": statements}

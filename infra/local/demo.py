@@ -1,0 +1,140 @@
+"""`make demo`: a bounded run against the simulated venue, held against its ground truth."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from chalicelib.domain.errors import PapercopyError
+from chalicelib.domain.trade import Trade
+from chalicelib.settings import environment
+from infra.local.ground_truth import (
+    Verdict,
+    compare,
+    ledgers_hold,
+    stored_attempts,
+    stored_trades,
+    true_fills,
+)
+from infra.local.simulator_process import SimulatorProcess
+from infra.local.stack import EngineName, Stack, open_stack, wait_until
+from infra.local.summary import render, rows
+
+FILLS_PER_MINUTE = 240
+LEADERS_WAIT_S = {"embedded": 5, "aws": 15}
+MARGIN_SECONDS = 120
+SETTLE_SECONDS_MAX = 120
+Say = Callable[[str], None]
+
+
+def demo(
+    engine: EngineName, fills: int, say: Say, *, seed: int = 7, mode: str = "", poll_s: int = 5
+) -> bool:
+    """Run until `fills` leader fills went through; True when the books agree with the truth."""
+    say(f"simulated venue with {fills} leader fills, engine {engine}")
+    simulator = SimulatorProcess.start(
+        "--port",
+        "0",
+        "--seed",
+        str(seed),
+        "--max-fills",
+        str(fills),
+        "--fills-per-minute",
+        str(FILLS_PER_MINUTE),
+        # What happened before somebody was followed is history and never ingested.
+        "--leaders-wait",
+        str(LEADERS_WAIT_S[engine]),
+    )
+    variables = {**simulator.environment(), "POLL_INTERVAL_S": str(poll_s)}
+    if mode:
+        variables["TRIGGER_MODE"] = mode
+    try:
+        with tempfile.TemporaryDirectory(prefix="papercopy-demo-") as folder:
+            started = time.monotonic()
+            stack = open_stack(engine, variables, Path(folder))
+            try:
+                stack.follow([(row["wallet"], row["name"]) for row in simulator.leaders()])
+                stack.start()
+                say(f"up after {time.monotonic() - started:.1f} s at {stack.url}")
+                return _run(stack, simulator, variables, fills, say)
+            finally:
+                stack.stop()
+    finally:
+        simulator.stop()
+
+
+def _run(
+    stack: Stack, simulator: SimulatorProcess, variables: dict[str, str], fills: int, say: Say
+) -> bool:
+    mode, _ = environment(variables).mode
+    limit = fills / FILLS_PER_MINUTE * 60 * 3 + MARGIN_SECONDS
+    shown = 0
+
+    def emitted() -> bool:
+        nonlocal shown
+        truth = simulator.control("truth", after=0, limit=1)
+        if truth["total"] - shown >= max(10, fills // 10):
+            shown = truth["total"]
+            say(f"{shown} of {fills} leader fills")
+        return bool(truth["done"])
+
+    if not wait_until(emitted, limit):
+        say(f"the simulator did not finish within {limit:.0f} s")
+        return False
+    wait_until(lambda: _complete(stack, simulator, mode), SETTLE_SECONDS_MAX, 1.0)
+    stack.services.mark_portfolios()
+    return _report(stack, simulator, mode, say)
+
+
+def _complete(stack: Stack, simulator: SimulatorProcess, mode: str) -> bool:
+    """Every fill seen by every source that is on, and no work left."""
+    try:
+        verdict = compare(stack.store, simulator, mode, _now())
+    except PapercopyError:
+        return False
+    seen = min(
+        verdict.seen_chain if mode != "api" else verdict.truth,
+        verdict.seen_api if mode != "polygon" else verdict.truth,
+    )
+    attempts = stored_attempts(stack.store, _now())
+    open_attempts = any(a.status == "SUBMITTED" for a in attempts)
+    return verdict.clean and seen == verdict.truth and not open_attempts and stack.idle()
+
+
+def _report(stack: Stack, simulator: SimulatorProcess, mode: str, say: Say) -> bool:
+    now = _now()
+    verdict = compare(stack.store, simulator, mode, now)
+    errors = ledgers_hold(stack.store)
+    matched = {(f["wallet"], f["tx_hash"]): f["ts_match"] for f in true_fills(simulator)}
+
+    def ts_match(trade: Trade) -> int | None:
+        return matched.get((trade.wallet, trade.tx_hash))
+
+    table = rows(
+        verdict,
+        stored_trades(stack.store, now),
+        stored_attempts(stack.store, now),
+        stack.services.read.overview(),
+        ts_match,
+        errors,
+    )
+    say(render(table))
+    _explain(verdict, errors, say)
+    return verdict.clean and not errors
+
+
+def _explain(verdict: Verdict, errors: list[str], say: Say) -> None:
+    for title, found in (
+        ("missed", verdict.missed),
+        ("duplicated", verdict.duplicated),
+        ("wrong", verdict.wrong),
+        ("ledger", errors),
+    ):
+        for line in found[:10]:
+            say(f"{title}: {line}")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

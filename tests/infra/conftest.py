@@ -1,0 +1,28 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local import AwsEngine
+
+STAND_IN = Path(__file__).parent / "stand_in"
+
+# 60 s of visibility become 0.6 s and a one-minute schedule also; workflow waits shrink alike.
+TIME_SCALE = 0.01
+
+
+def stand_in_engine(**options: Any) -> AwsEngine:
+    return AwsEngine(project=STAND_IN, **{"time_scale": TIME_SCALE, "schedules": False, **options})
+
+
+@pytest.fixture(scope="session")
+def new_engine() -> Callable[..., AwsEngine]:
+    """Makes an engine, not started, that runs the stand-in application."""
+    return stand_in_engine
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[AwsEngine]:
+    with stand_in_engine() as running:
+        yield running
