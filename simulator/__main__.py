@@ -30,6 +30,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--genesis", type=int, metavar="MS", help="ms UTC; default: now")
     parser.add_argument("--fills-per-minute", type=float, default=30.0)
     parser.add_argument("--max-fills", type=int, metavar="N", help="then leaders go quiet")
+    parser.add_argument(
+        "--leaders-wait", type=float, default=0.0, metavar="S", help="venue seconds without leaders"
+    )
     parser.add_argument("--time-scale", type=float, default=1.0)
     parser.add_argument("--leaders", type=int, default=4)
     parser.add_argument("--exit-with-parent", action="store_true")
@@ -38,6 +41,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error("--time-scale must be above 0")
     if arguments.leaders < 0 or arguments.fills_per_minute < 0:
         parser.error("--leaders and --fills-per-minute must not be negative")
+    if not 0 <= arguments.leaders_wait <= 86_400:
+        parser.error("--leaders-wait must be 0 to 86400")
     if arguments.max_fills is not None and arguments.max_fills < 0:
         parser.error("--max-fills must not be negative")
     return arguments
@@ -52,6 +57,7 @@ def make_venue(arguments: argparse.Namespace) -> Venue:
         leaders=arguments.leaders,
         fills_per_minute=arguments.fills_per_minute,
         fills_max=arguments.max_fills,
+        leaders_wait_ms=int(arguments.leaders_wait * 1_000),
     )
     clock = VenueClock(genesis_ms, arguments.time_scale)
     venue = Venue(World(arguments.seed, genesis_ms, config), clock)

@@ -66,18 +66,20 @@ class LeaderDesk:
     """Schedules the leaders' fills and keeps their count within the budget.
 
     `fills_per_minute` is the long-run average of all leaders together; `fills_max` (None for
-    no limit) is exact: twins and bursts are cut to what is left.
+    no limit) is exact: twins and bursts are cut to what is left. Nobody trades before
+    `starts_at` (ms).
     """
 
     def __init__(
         self, seed: int, exchange: Exchange, leaders: tuple[Leader, ...], fills_per_minute: float,
-        fills_max: int | None,
+        fills_max: int | None, starts_at: int = 0,
     ) -> None:  # fmt: skip
         self.exchange = exchange
         self.leaders = leaders
         self.rng = ids.stream(seed, "leaders")
         self.fills_per_ms = fills_per_minute / 60_000
         self.fills_max = fills_max
+        self.starts_at = starts_at
         self.fills_matched = 0
         self.stopped = False
         self._credit = 0.0
@@ -93,7 +95,7 @@ class LeaderDesk:
 
     def due(self, start_ms: int, end_ms: int) -> list[int]:
         """Times in (start, end] at which `act` shall be called."""
-        if self.quiet:
+        if self.quiet or end_ms <= self.starts_at:
             return []
         self._credit += self.fills_per_ms * (end_ms - start_ms) * 2 * self.rng.random()
         times = [max(ts, start_ms + 1) for ts, *_ in self._burst if ts <= end_ms]

@@ -33,6 +33,7 @@ class WorldConfig:
     leaders: int = 4
     fills_per_minute: float = 30.0
     fills_max: int | None = None
+    leaders_wait_ms: int = 0
     crowd_trades_per_minute: float = 24.0
     book_moves_per_block: int = 4
     retention_blocks: int = 24 * 3_600_000 // BLOCK_MS
@@ -110,7 +111,12 @@ class World:
         self.crowd = tuple(ids.wallet(seed, "crowd", n) for n in range(CROWD_WALLETS))
         self.exchange = Exchange(seed, self.listed, self.crowd)
         self.desk = LeaderDesk(
-            seed, self.exchange, self.leaders, self.config.fills_per_minute, self.config.fills_max
+            seed,
+            self.exchange,
+            self.leaders,
+            self.config.fills_per_minute,
+            self.config.fills_max,
+            genesis_ms + self.config.leaders_wait_ms,
         )
         self.leader_wallets = frozenset(leader.wallet for leader in self.leaders)
         self.blocks: dict[int, Block] = {}
