@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.clock import SystemClock
+from chalicelib.adapters.stored_rules import StoredRules
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.registry import Heartbeat
 from chalicelib.ports import (
@@ -37,11 +38,12 @@ from chalicelib.services.ingest_fill import IngestFill
 from chalicelib.services.manage_leaders import FollowLeader, leaders
 from chalicelib.services.mark_portfolios import MarkPortfolios
 from chalicelib.services.market_directory import MarketDirectory
+from chalicelib.services.paper_executor import PaperExecutor
 from chalicelib.services.poll_leader import PollLeader
 from chalicelib.services.read_models import ReadModels
 from chalicelib.services.sweep import Sweep
 from chalicelib.services.sync_markets import SyncMarkets
-from chalicelib.settings import Environment, StoredRules, environment
+from chalicelib.settings import Environment, environment
 
 if TYPE_CHECKING:
     from chalicelib.adapters.queue_depths import QueueDepths
@@ -89,11 +91,13 @@ class Services:
 def services_on(ports: Ports, starting_cash: int, rules: Rules | None = None) -> Services:
     """The use cases on these ports; `starting_cash` in micros opens executable portfolios."""
     store, clock, metrics = ports.store, ports.clock, ports.metrics
-    rules = rules or StoredRules(store, clock)
+    rules = rules or StoredRules(store, ports.quarantine, clock)
     directory = MarketDirectory(store, ports.catalogue, clock)
     group_fill = GroupFill(store, rules, clock, metrics)
-    execute = ExecuteAttempt(store, ports.books, clock, metrics)
-    advance = AdvancePortfolio(store, ports.books, directory, rules, execute, clock, metrics)
+    execute = ExecuteAttempt(store, PaperExecutor(ports.books, clock), metrics)
+    advance = AdvancePortfolio(
+        store, ports.books, directory, rules, execute, ports.quarantine, clock, metrics
+    )
     return Services(
         ingest=IngestFill(store, group_fill, ports.workflows, metrics),
         poll_leader=PollLeader(store, ports.feed, ports.queue, ports.quarantine, clock, metrics),

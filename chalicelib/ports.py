@@ -8,8 +8,10 @@ from typing import Protocol, TypeVar
 
 from chalicelib.domain.activity import ActivityEvent
 from chalicelib.domain.evidence import FillMessage
+from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.market import Market
 from chalicelib.domain.orderbook import Book
+from chalicelib.domain.paper_order import Order, Outcome
 from chalicelib.domain.rules import CopyRules
 from chalicelib.keyspace import Key, Record, Table, place_of
 
@@ -153,6 +155,16 @@ class Books(Protocol):
         """The full-depth book as of a moment at or after `not_before` (milliseconds).
 
         None when the venue has no book for the token. Raises Retryable or Permanent.
+        """
+
+
+class ExecutionAdapter(Protocol):
+    """Where orders go. Attempt rows are written before `submit`, outcomes right after it."""
+
+    def submit(self, order: Order, schedule: FeeSchedule) -> Outcome:
+        """Place an order and return what became of it: its fills and its terminal state.
+
+        Raises Retryable when nothing is known yet; the same order may then be submitted again.
         """
 
 

@@ -1,12 +1,11 @@
 """Settings people write, and the environment a process runs in; both validated once.
 
-Copy settings are layered (default, global, per leader), stored as the text that was validated, and
-evaluated into the integers of `CopyRules`. Every decision carries the digest of what it ran under.
+Copy settings are layered (default, global, per leader) and evaluated into the integers of
+`CopyRules`. Every decision carries the digest of what it ran under.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from decimal import Decimal
@@ -16,10 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chalicelib.domain.errors import InvalidInput
-from chalicelib.domain.registry import SettingsRow
 from chalicelib.domain.rules import CopyRules
-from chalicelib.keyspace import settings_key
-from chalicelib.ports import Clock, Put, Store
 
 Usdc = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)]
 Fraction = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)]
@@ -90,15 +86,18 @@ class CopySettings(BaseModel):
     book_age_ms_max: int = Field(
         5_000, ge=100, le=60_000, description="Oldest book a decision may rest on."
     )
+    book_late_ms_max: int = Field(
+        10_000,
+        ge=1_000,
+        le=60_000,
+        description="A snapshot taken longer than this after its time stands for nothing.",
+    )
     marketable_cash_min: Usdc = Field(
         Decimal(1), description="The venue's minimum notional for taking."
     )
     decision_latency_ms: int = Field(500, ge=0, le=60_000, description="Time to decide.")
     submit_latency_ms: int = Field(250, ge=0, le=60_000, description="Time to reach the venue.")
     jitter_ms_max: int = Field(250, ge=0, le=10_000, description="Random extra latency.")
-    time_to_live_ms: int = Field(
-        30_000, ge=0, le=180_000, description="How long a remainder rests in the book."
-    )
 
     def rules(self) -> CopyRules:
         """The evaluated integers, named by their digest."""
@@ -124,40 +123,6 @@ def evaluate(*layers: Mapping[str, object]) -> CopySettings:
         return CopySettings.model_validate(merged)
     except ValidationError as error:
         raise _refusal(error) from error
-
-
-class StoredRules:
-    """Copy rules from the stored settings, read again at most every `REFRESH_MS`."""
-
-    REFRESH_MS = 5_000
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-        self._known: dict[str, tuple[int, CopyRules]] = {}
-
-    def rules_for(self, leader: str) -> CopyRules:
-        now = self._clock.now_ms()
-        known = self._known.get(leader)
-        if known and now - known[0] < self.REFRESH_MS:
-            return known[1]
-        rules = evaluate(self._layer("global"), self._layer(leader)).rules()
-        self._known[leader] = (now, rules)
-        return rules
-
-    def _layer(self, scope: str) -> Mapping[str, object]:
-        row = self._store.get(SettingsRow, settings_key(scope))
-        layer: dict[str, object] = json.loads(row.text, parse_float=Decimal) if row else {}
-        return layer
-
-
-def store_settings(store: Store, scope: str, layer: Mapping[str, object]) -> CopySettings:
-    """Validate and keep one scope's overrides. Raises InvalidInput or Conflict."""
-    evaluated = evaluate(layer)
-    known = store.get(SettingsRow, settings_key(scope))
-    text = json.dumps({k: str(v) if isinstance(v, Decimal) else v for k, v in layer.items()})
-    store.commit([Put(SettingsRow(scope, text, known.version if known else 0))])
-    return evaluated
 
 
 class Environment(BaseModel):

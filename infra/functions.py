@@ -90,10 +90,7 @@ FUNCTIONS: tuple[Function, ...] = (
         memory_mb=512,
         timeout_s=29,
         grants=(
-            *_writes("registry", "portfolio"),
-            *_reads("activity"),
-            _table("audit", (*_READ, *_APPEND)),
-            _READS_PARAMETERS,
+            *_reads("registry", "activity", "portfolio"),
             Grant(
                 "sqs",
                 ("sqs:GetQueueAttributes", "sqs:GetQueueUrl"),

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from chalicelib.domain import guardrails, sizing
-from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.group import Group
 from chalicelib.domain.latency_model import placed_at
 from chalicelib.domain.market import Market
@@ -24,7 +23,8 @@ class Inputs:
     """Everything a decision may look at; amounts in micros.
 
     `held` and `exit_debt` are our shares of this token that came from this leader; `free_cash` is
-    cash less reservations.
+    cash less reservations. Nothing is placed before `not_before` (milliseconds), which lies after
+    `ts_decided` when an order of ours had to be waited for.
     """
 
     attempt_id: str
@@ -38,6 +38,12 @@ class Inputs:
     book: Book | None
     backfill: bool = False
     sell_only: bool = False
+    not_before: int = 0
+
+    @property
+    def ts_book(self) -> int:
+        """The moment the book must tell of."""
+        return max(self.group.ts_decided, self.not_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,8 @@ def _preconditions(inputs: Inputs) -> list[Reason]:
     group, rules = inputs.group, inputs.rules
     if inputs.backfill:
         return [Reason.SKIP_BACKFILL]
+    if rules.refused:
+        return [Reason.SETTINGS_REFUSED]
     if group.side == "BUY":
         if inputs.sell_only:
             return [Reason.LEADER_SELL_ONLY]
@@ -122,14 +130,14 @@ def _preconditions(inputs: Inputs) -> list[Reason]:
         return [Reason.NO_POSITION]
     return guardrails.market_reasons(
         inputs.market, group.side, group.ts_decided, rules
-    ) or guardrails.book_reasons(inputs.book, group.side, group.ts_decided, rules)
+    ) or guardrails.book_reasons(inputs.book, group.side, inputs.ts_book, rules)
 
 
 def _buy(
     inputs: Inputs, facts: Decision, book: Book, market: Market
 ) -> tuple[Decision, Order | None]:
     group, rules = inputs.group, inputs.rules
-    best, mid, spread = _quoted(book, group.side)
+    best, mid, spread = book.asks[0].price, book.mid, book.spread
     cash = sizing.buy_cash(group.cash, inputs.equity, rules)
     if cash is None:
         return replace(facts, reasons=(Reason.BELOW_MINIMUM,)), None
@@ -157,9 +165,9 @@ def _sell(
     inputs: Inputs, facts: Decision, book: Book, market: Market
 ) -> tuple[Decision, Order | None]:
     group, rules = inputs.group, inputs.rules
-    best, mid, spread = _quoted(book, group.side)
+    best, mid, spread = book.bids[0].price, book.mid, book.spread
     limit = guardrails.limit_price("SELL", group.leader_price, mid, market.tick, rules)
-    shares = sizing.sell_shares(inputs.held, group.reduction, inputs.exit_debt, group.kept == 0)
+    shares = sizing.sell_shares(owed(inputs), inputs.held)
     facts = replace(
         facts, limit=limit, target_shares=shares, depth_shares=depth(book, "SELL", limit)
     )
@@ -174,22 +182,25 @@ def _sell(
     return _verdict(facts, reasons, _order(inputs, shares, limit))
 
 
-def _quoted(book: Book, side: Side) -> tuple[int, int, int]:
-    """(best price to take, midpoint, spread) of a book that passed the preconditions."""
-    mid, spread = book.mid, book.spread
-    if mid is None or spread is None:
-        raise ValueError("the preconditions admit only two-sided books")
-    return book.takes(side)[0].price, mid, spread
+def owed(inputs: Inputs) -> int:
+    """Shares a SELL asks of us, with what earlier sells still owe; not rounded to order sizes."""
+    group = inputs.group
+    return sizing.sell_owed(inputs.held, group.reduction, inputs.exit_debt, group.kept == 0)
 
 
 def _order(inputs: Inputs, shares: int, limit: int) -> Order:
     delay_ms = inputs.market.delay_ms if inputs.market else 0
+    placed = max(
+        placed_at(inputs.group.ts_decided, inputs.attempt_id, inputs.rules, delay_ms),
+        inputs.not_before,
+    )
     return Order(
         token_id=inputs.group.token_id,
         side=inputs.group.side,
         shares=shares,
         limit=limit,
-        ts_placed=placed_at(inputs.group.ts_decided, inputs.attempt_id, inputs.rules, delay_ms),
+        ts_placed=placed,
+        ts_book_max=placed + inputs.rules.book_late_ms_max,
     )
 
 

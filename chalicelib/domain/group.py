@@ -76,10 +76,13 @@ class Group:
 
 
 def accepts(group: Group, ts_seen: int) -> bool:
-    """Whether a fill seen at `ts_seen` still joins the group; a window of zero never joins."""
+    """Whether a fill seen at `ts_seen` joins the group; a window of zero never joins.
+
+    A fill delivered long after it was seen opens a group of its own, decided as of its time.
+    """
     if group.closed or group.window_ms == 0:
         return False
-    return ts_seen <= group.opened + group.window_ms
+    return abs(ts_seen - group.opened) <= group.window_ms
 
 
 def kept_after(kept: int, sold: int, held_before: int) -> int:
@@ -125,4 +128,5 @@ def join(group: Group, fill: Increment, pre_sell: int | None) -> Group:
         fills=group.fills + 1,
         kept=kept,
         role=group.role if group.role == fill.role else None,
+        ts_block=min(group.ts_block, fill.ts_block),
     )

@@ -10,12 +10,13 @@ from chalicelib.domain.reasons import Reason
 from chalicelib.domain.rules import CopyRules
 
 
-def limit_price(side: Side, leader_price: int, mid: int, tick: int, rules: CopyRules) -> int:
+def limit_price(side: Side, leader_price: int, mid: int | None, tick: int, rules: CopyRules) -> int:
     """The worst price we accept, on the tick grid and never beyond a guard, in [tick, 1 − tick].
 
     BUY: min(leader + guard, mid + guard) rounded down; SELL: max(leader − guard, mid − guard)
-    rounded up.
+    rounded up. Without a midpoint (a one-sided book) the leader's price alone guards.
     """
+    mid = leader_price if mid is None else mid
     if side == "BUY":
         bound = min(leader_price + rules.buy_leader_guard, mid + rules.buy_mid_guard)
         rounded = floor_to(bound, tick)
@@ -28,23 +29,30 @@ def limit_price(side: Side, leader_price: int, mid: int, tick: int, rules: CopyR
 def market_reasons(
     market: Market | None, side: Side, ts_decided: int, rules: CopyRules
 ) -> list[Reason]:
-    """Life cycle: known, accepting orders, and for a BUY not about to close."""
+    """Life cycle: known; for a BUY also accepting orders and not about to close."""
     if market is None:
         return [Reason.UNKNOWN_TOKEN]
+    if side == "SELL":
+        return []
     if market.closed or not market.accepting_orders:
         return [Reason.MARKET_CLOSED]
     closes_soon = (
         market.closes_at is not None and market.closes_at - ts_decided < rules.close_guard_ms
     )
-    return [Reason.MARKET_CLOSES_SOON] if side == "BUY" and closes_soon else []
+    return [Reason.MARKET_CLOSES_SOON] if closes_soon else []
 
 
-def book_reasons(book: Book | None, side: Side, ts_decided: int, rules: CopyRules) -> list[Reason]:
-    """Whether there is a book to decide on at all, and whether our copy is recent enough."""
-    if book is None or book.mid is None or not book.takes(side):
+def book_reasons(book: Book | None, side: Side, ts: int, rules: CopyRules) -> list[Reason]:
+    """Whether there is a book to decide on, and whether it tells of the moment `ts`.
+
+    A SELL needs bids only; a BUY needs both sides, because its guards look at the midpoint.
+    """
+    if book is None or not book.takes(side) or (side == "BUY" and book.mid is None):
         return [Reason.BOOK_MISSING]
-    if ts_decided - book.ts_received > rules.book_age_ms_max:
+    if ts - book.ts_received > rules.book_age_ms_max:
         return [Reason.BOOK_STALE]
+    if book.ts_received - ts > rules.book_late_ms_max:
+        return [Reason.BOOK_TOO_LATE]
     return []
 
 
@@ -61,9 +69,10 @@ def age_reasons(age_ms: int, best_ask: int, leader_price: int, rules: CopyRules)
 
 
 def price_reasons(
-    side: Side, best: int, mid: int, leader_price: int, rules: CopyRules
+    side: Side, best: int, mid: int | None, leader_price: int, rules: CopyRules
 ) -> list[Reason]:
     """Distance of the best price from the leader's and from the midpoint, and the price band."""
+    mid = best if mid is None else mid
     reasons = []
     if side == "BUY":
         if not rules.price_band_min <= best <= rules.price_band_max:
@@ -80,10 +89,10 @@ def price_reasons(
     return reasons
 
 
-def spread_reasons(side: Side, spread: int, rules: CopyRules) -> list[Reason]:
-    """Whether the spread is within the side's bound."""
+def spread_reasons(side: Side, spread: int | None, rules: CopyRules) -> list[Reason]:
+    """Whether the spread is within the side's bound; a one-sided book has none, which is wide."""
     widest = rules.buy_spread_max if side == "BUY" else rules.sell_spread_max
-    return [Reason.SPREAD_TOO_WIDE] if spread > widest else []
+    return [Reason.SPREAD_TOO_WIDE] if spread is None or spread > widest else []
 
 
 def depth_reasons(

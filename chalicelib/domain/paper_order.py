@@ -8,7 +8,7 @@ from typing import Literal
 from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.fee import FeeSchedule, taker_fee
 from chalicelib.domain.money import MICROS
-from chalicelib.domain.orderbook import Book, Level, walk_shares
+from chalicelib.domain.orderbook import Book, Level, Walk, walk_shares
 from chalicelib.domain.reasons import Reason
 
 AttemptStatus = Literal["SKIPPED", "SUBMITTED", "PARTIAL", "FILLED", "CANCELLED", "FAILED"]
@@ -17,13 +17,17 @@ BookSource = Literal["rest", "tape"]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A marketable limit order: at most `shares`, never beyond `limit`, placed at `ts_placed`."""
+    """A marketable limit order: at most `shares`, never beyond `limit`, placed at `ts_placed`.
+
+    A snapshot received after `ts_book_max` can no longer stand for the book at placement.
+    """
 
     token_id: str
     side: Side
     shares: int
     limit: int
     ts_placed: int
+    ts_book_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +87,18 @@ def reservation(order: Order, schedule: FeeSchedule) -> int:
 
 def fill_and_kill(order: Order, book: Book | None, schedule: FeeSchedule, ts_done: int) -> Outcome:
     """The order against one snapshot: what crosses is filled, the rest is cancelled at once."""
-    walk = None if book is None else walk_shares(book, order.side, order.shares, order.limit)
-    if book is None or walk is None or walk.shares == 0:
+    reason = Reason.NO_LIQUIDITY_WITHIN_BOUNDS
+    walk = Walk((), 0, 0, order.shares)
+    if book is None:
+        reason = Reason.BOOK_MISSING
+    elif book.ts_received > order.ts_book_max:
+        reason = Reason.BOOK_TOO_LATE
+    else:
+        walk = walk_shares(book, order.side, order.shares, order.limit)
+    if book is None or walk.shares == 0:
         return Outcome(
             status="SKIPPED",
-            reasons=(Reason.NO_LIQUIDITY_WITHIN_BOUNDS,),
+            reasons=(reason,),
             slices=(),
             book_source="rest",
             book_hash="" if book is None else book.venue_hash,

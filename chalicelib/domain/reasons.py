@@ -9,6 +9,7 @@ class Reason(StrEnum):
     """Why something was skipped or ended as it did."""
 
     SKIP_BACKFILL = "SKIP_BACKFILL"
+    SETTINGS_REFUSED = "SETTINGS_REFUSED"
     UNKNOWN_TOKEN = "UNKNOWN_TOKEN"
     MARKET_CLOSED = "MARKET_CLOSED"
     MARKET_CLOSES_SOON = "MARKET_CLOSES_SOON"
@@ -22,6 +23,7 @@ class Reason(StrEnum):
     CATCH_UP_NOT_BETTER = "CATCH_UP_NOT_BETTER"
     BOOK_MISSING = "BOOK_MISSING"
     BOOK_STALE = "BOOK_STALE"
+    BOOK_TOO_LATE = "BOOK_TOO_LATE"
     OUTSIDE_PRICE_BAND = "OUTSIDE_PRICE_BAND"
     WORSE_THAN_LEADER = "WORSE_THAN_LEADER"
     BEYOND_MID = "BEYOND_MID"
@@ -34,6 +36,7 @@ class Reason(StrEnum):
 
 EXPLANATIONS: dict[Reason, str] = {
     Reason.SKIP_BACKFILL: "The fill is history recovered later; history never trades.",
+    Reason.SETTINGS_REFUSED: "A stored setting is unusable; nothing is copied until it is mended.",
     Reason.UNKNOWN_TOKEN: "The market of this token is not known yet.",
     Reason.MARKET_CLOSED: "The market is closed or does not accept orders.",
     Reason.MARKET_CLOSES_SOON: "The market closes too soon for a new position.",
@@ -47,6 +50,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.CATCH_UP_NOT_BETTER: "Detected late, and the price is now worse than the leader's.",
     Reason.BOOK_MISSING: "The venue shows no order book for this token.",
     Reason.BOOK_STALE: "Our copy of the order book was too old to decide on.",
+    Reason.BOOK_TOO_LATE: "We came too late to know the order book of that moment.",
     Reason.OUTSIDE_PRICE_BAND: "The price is outside the band in which we open positions.",
     Reason.WORSE_THAN_LEADER: "The best price is too much worse than the leader's.",
     Reason.BEYOND_MID: "The best price is too far from the midpoint.",

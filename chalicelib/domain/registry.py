@@ -23,6 +23,14 @@ class Leader:
     version: int = 0
 
 
+def first_second(leader: Leader) -> int:
+    """The start of the second in which he was followed, in milliseconds.
+
+    Block times have whole seconds; earlier ones are history and may never trade.
+    """
+    return leader.followed_from // 1000 * 1000
+
+
 @dataclass(frozen=True, slots=True)
 class PortfolioRef:
     """An existing portfolio and its current epoch; `leader` is empty for the global one."""

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CopyRules:
-    """One evaluated set of settings; `digest` names it on every decision."""
+    """One evaluated set of settings; `digest` names it on every decision.
+
+    `refused` is empty, or says which stored setting is unusable: then nothing is copied, because
+    guessing what somebody meant would be worse.
+    """
 
     digest: str = ""
     aggregation_window_ms: int = 2_000
@@ -37,8 +41,9 @@ class CopyRules:
     catch_up_worse_bps_max: int = 20
     close_guard_ms: int = 1_800_000
     book_age_ms_max: int = 5_000
+    book_late_ms_max: int = 10_000
     marketable_cash_min: int = 1_000_000
     decision_latency_ms: int = 500
     submit_latency_ms: int = 250
     jitter_ms_max: int = 250
-    time_to_live_ms: int = 30_000
+    refused: str = ""

@@ -27,13 +27,19 @@ def buy_shares(cash: int, limit: int) -> int:
     return floor_to(cash * MICROS // limit, SHARE_STEP)
 
 
-def sell_shares(held: int, reduction: int, exit_debt: int, leader_is_out: bool) -> int:
-    """Shares of a proportional SELL: our holding × his reduction, plus what is still owed.
+def sell_owed(held: int, reduction: int, exit_debt: int, leader_is_out: bool) -> int:
+    """Shares a proportional SELL asks for: what is still owed, and his reduction of the rest.
 
-    Clamped to the holding. The holding is sold whole when the leader is out; otherwise the result
-    is floored to 0.01 share.
+    Shares that are owed should be gone already, so the reduction applies to the others. All of
+    the holding when the leader is out, and never more than it. Rounded down to the micro only:
+    small sells add up.
     """
     if leader_is_out:
         return held
-    wanted = ratio_floor(held, reduction, KEPT_SCALE) + exit_debt
-    return min(held, floor_to(wanted, SHARE_STEP))
+    overdue = min(exit_debt, held)
+    return overdue + ratio_floor(held - overdue, reduction, KEPT_SCALE)
+
+
+def sell_shares(wanted: int, held: int) -> int:
+    """The order for what is owed: floored to 0.01 share, except that a whole holding goes whole."""
+    return wanted if wanted == held else floor_to(wanted, SHARE_STEP)

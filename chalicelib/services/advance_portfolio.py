@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chalicelib.domain.decision import Decision, Inputs, decide
-from chalicelib.domain.errors import Conflict, Retryable
+from chalicelib.domain.decision import Decision, Inputs, decide, owed
+from chalicelib.domain.errors import Conflict, Permanent, Retryable
 from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.group import Group
 from chalicelib.domain.identifiers import attempt_id
@@ -21,10 +21,20 @@ from chalicelib.domain.orderbook import Book
 from chalicelib.domain.paper_order import Order, reservation
 from chalicelib.domain.portfolio import Head, Position, positions_value
 from chalicelib.domain.reasons import Reason
-from chalicelib.domain.registry import Leader, PortfolioRef
-from chalicelib.domain.sizing import sell_shares
+from chalicelib.domain.registry import Leader, PortfolioRef, first_second
 from chalicelib.keyspace import group_key, key_of, leader_key, portfolio_pk, position_key
-from chalicelib.ports import Books, Clock, Delete, Metrics, Put, Rules, Store, Write, stored
+from chalicelib.ports import (
+    Books,
+    Clock,
+    Delete,
+    Metrics,
+    Put,
+    Quarantine,
+    Rules,
+    Store,
+    Write,
+    stored,
+)
 from chalicelib.services import portfolios
 from chalicelib.services.execute_attempt import ExecuteAttempt
 from chalicelib.services.market_directory import MarketDirectory
@@ -32,8 +42,11 @@ from chalicelib.services.market_directory import MarketDirectory
 ROUNDS_MAX = 5
 BACKOFF_MS = 20
 """Pause after a lost round, times the rounds lost in a row."""
-BOOK_WAIT_MS_MAX = 5_000
-"""A row whose book is still missing this long after its time goes on without one."""
+VENUE_WAIT_MS_MAX = 5_000
+"""A row the venue says nothing about for this long after its time goes on without its answer."""
+GROUP_MARGIN_MS = 750
+"""Groups are decided this long after their time, so that evidence still in the queue can join."""
+WAITING_MAX = 200
 
 _OWED_AFTER_SKIP = frozenset(
     {
@@ -41,8 +54,9 @@ _OWED_AFTER_SKIP = frozenset(
         Reason.BELOW_MARKETABLE_MINIMUM,
         Reason.BOOK_MISSING,
         Reason.BOOK_STALE,
-        Reason.MARKET_CLOSED,
+        Reason.BOOK_TOO_LATE,
         Reason.UNKNOWN_TOKEN,
+        Reason.SETTINGS_REFUSED,
     }
 )
 
@@ -77,6 +91,7 @@ class AdvancePortfolio:
         directory: MarketDirectory,
         rules: Rules,
         execute: ExecuteAttempt,
+        quarantine: Quarantine,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -85,6 +100,7 @@ class AdvancePortfolio:
         self._directory = directory
         self._rules = rules
         self._execute = execute
+        self._quarantine = quarantine
         self._clock = clock
         self._metrics = metrics
 
@@ -99,24 +115,56 @@ class AdvancePortfolio:
             return Advanced(0, ())
         done = lost = 0
         while done < ROWS_PER_ADVANCE_MAX and lost < ROUNDS_MAX:
-            due = due_work(self._store, ref, self._clock.now_ms(), 1)
-            if not due:
+            row = self._next(ref)
+            if row is None:
                 break
-            head = portfolios.head_of(self._store, ref)
             try:
-                if due[0].kind == "group":
-                    self._decide(head, due[0])
-                else:
-                    self._execute(head, due[0])
+                self._work_off(portfolios.head_of(self._store, ref), row)
                 done, lost = done + 1, 0
             except Conflict:
                 lost += 1
                 self._metrics.count("lane_conflicts")
                 self._clock.pause_ms(lost * BACKOFF_MS)
-        waiting = due_work(self._store, ref, 10**13 - 2, ROWS_PER_ADVANCE_MAX)
-        return Advanced(done, tuple(waiting))
+        return Advanced(done, tuple(self._waiting(ref)))
+
+    def _next(self, ref: PortfolioRef) -> Work | None:
+        """The first row of the lane if it is due; nothing behind it may overtake it."""
+        now = self._clock.now_ms()
+        due = due_work(self._store, ref, now, 1)
+        if not due or (due[0].kind == "group" and now < due[0].ts_due + GROUP_MARGIN_MS):
+            return None
+        return due[0]
+
+    def _waiting(self, ref: PortfolioRef) -> list[Work]:
+        return due_work(self._store, ref, 10**13 - 2, WAITING_MAX)
+
+    def _work_off(self, head: Head, row: Work) -> None:
+        try:
+            if row.kind == "group":
+                self._decide(head, row)
+            else:
+                self._execute(head, row)
+        except (Permanent, LookupError, ValueError) as error:
+            self._bury(head, row, error)
+
+    def _bury(self, head: Head, row: Work, error: Exception) -> None:
+        """End a row that can never be worked off, so that it does not block those behind it."""
+        self._quarantine.keep("lane", repr(row), f"{type(error).__name__}: {error}")
+        self._metrics.count("lane_rows_buried")
+        writes: list[Write] = [Delete(key_of(row), row.version)]
+        if row.kind == "attempt":
+            writes += self._execute.failed(head, row)
+        else:
+            writes.append(Put(head))
+        self._store.commit(writes)
 
     def _decide(self, head: Head, row: Work) -> None:
+        own_buys = self._buys_under_way(row)
+        if own_buys:
+            # A SELL waits for our BUYs of the same token: what they fill is part of what we hold.
+            behind = replace(row, ts_due=max(buy.ts_due for buy in own_buys) + 1, version=0)
+            self._store.commit([Delete(key_of(row), row.version), Put(behind), Put(head)])
+            return
         group = self._close(row)
         minted = attempt_id(group.group_id, head.portfolio_id, head.epoch)
         position = self._position(head, row)
@@ -131,12 +179,25 @@ class AdvancePortfolio:
         self._store.commit(self._decided(head, row, attempt, position, inputs))
         self._metrics.count(f"decisions_{decision.verdict.lower()}")
 
+    def _buys_under_way(self, row: Work) -> list[Work]:
+        """Our placed, unexecuted BUYs of a SELL's token and leader."""
+        if row.side == "BUY":
+            return []
+        ref = portfolios.portfolio_ref(self._store, row.portfolio_id)
+        waiting = self._waiting(ref) if ref else []
+        return [
+            other
+            for other in waiting
+            if (other.kind, other.side) == ("attempt", "BUY")
+            and (other.token_id, other.leader) == (row.token_id, row.leader)
+        ]
+
     def _close(self, row: Work) -> Group:
         """The group, closed first by its own write so that all portfolios see the same sums."""
         key = group_key(row.leader, row.token_id, row.side, row.group_number)
         group = self._store.get(Group, key)
         if group is None:
-            raise LookupError(f"work row {row.ref} names a group that does not exist")
+            raise Permanent(f"work row {row.ref} names a group that does not exist")
         if group.closed:
             return group
         closed = replace(group, closed=True)
@@ -165,24 +226,32 @@ class AdvancePortfolio:
             exit_debt=position.exit_debt,
             market=self._market(row) if worth_asking else None,
             book=None,
+            backfill=leader is not None and group.ts_block < first_second(leader),
             sell_only=leader is not None and leader.state == "sell_only",
+            not_before=row.ts_due,
         )
 
     def _market(self, row: Work) -> Market | None:
         try:
-            return self._directory.lookup(row.token_id)
+            market = self._directory.lookup(row.token_id)
         except Retryable:
             if self._late(row):
                 return None
             raise
+        if market is None and not self._late(row):
+            # The venue lists new markets some seconds late.
+            raise Retryable(f"the market of token {row.token_id[:12]}… is not known yet")
+        return market
 
     def _late(self, row: Work) -> bool:
         """Whether the head of the line waited long enough for the venue's answer."""
-        return self._clock.now_ms() - row.ts_due > BOOK_WAIT_MS_MAX
+        return self._clock.now_ms() - row.ts_due > VENUE_WAIT_MS_MAX
 
     def _book(self, row: Work) -> Book | None:
         try:
             return self._books.book(row.token_id, row.ts_due)
+        except Permanent:
+            return None
         except Retryable:
             if self._late(row):
                 return None
@@ -249,11 +318,13 @@ class AdvancePortfolio:
             )
             writes.append(Put(moved))
             if order.side == "SELL":
-                held_back = position.reserved + order.shares
-                writes.append(Put(replace(position, reserved=held_back)))
+                # The order takes over what was owed; below its step something stays owed.
+                held_back = replace(
+                    position,
+                    reserved=position.reserved + order.shares,
+                    exit_debt=owed(inputs) - order.shares,
+                )
+                writes.append(Put(held_back))
         elif row.side == "SELL" and inputs.held and _OWED_AFTER_SKIP & set(attempt.reasons):
-            owed = sell_shares(
-                inputs.held, inputs.group.reduction, inputs.exit_debt, inputs.group.kept == 0
-            )
-            writes.append(Put(replace(position, exit_debt=owed)))
+            writes.append(Put(replace(position, exit_debt=owed(inputs))))
         return writes

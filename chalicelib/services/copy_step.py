@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.domain.errors import Retryable
 from chalicelib.domain.identifiers import attempt_id
 from chalicelib.domain.lane import Work
 from chalicelib.ports import Clock, CopyRun
@@ -19,13 +20,15 @@ class CopyStep:
         self._clock = clock
 
     def __call__(self, run: CopyRun) -> CopyRun:
-        """The run for the next step; `wait_seconds` 0 ends it.
-
-        Raises Retryable when a portfolio could not be advanced now.
-        """
+        """The run for the next step; `wait_seconds` 0 ends it."""
         waits: list[int] = []
         for portfolio_id in run.portfolios:
-            advanced = self._advance(portfolio_id)
+            try:
+                advanced = self._advance(portfolio_id)
+            except Retryable:
+                # The venue or the store did not answer: come again, up to STEPS_MAX times.
+                waits.append(1)
+                continue
             own = [w for w in advanced.waiting if _belongs(w, run.group_id)]
             waits += [wait_seconds(w.ts_due, self._clock.now_ms()) for w in own]
         return replace(run, wait_seconds=min(waits, default=0), rounds=run.rounds + 1)

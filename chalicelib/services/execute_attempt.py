@@ -1,4 +1,4 @@
-"""Execute a submitted attempt on paper: outcome stored first, ledger touched after.
+"""Execute a submitted attempt: outcome stored first, ledger touched after.
 
 A repetition finds the stored outcome and applies it; it never asks the book again.
 """
@@ -7,25 +7,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chalicelib.domain.errors import Conflict, Retryable
+from chalicelib.domain.errors import Conflict, Permanent
 from chalicelib.domain.lane import Attempt, Work
 from chalicelib.domain.ledger import Entry
-from chalicelib.domain.orderbook import Book
-from chalicelib.domain.paper_order import Order, Outcome, Slice, fill_and_kill
+from chalicelib.domain.paper_order import Order, Outcome, Slice
 from chalicelib.domain.portfolio import Head, Position, apply_to_head, apply_to_position
 from chalicelib.keyspace import attempt_key, key_of, position_key
-from chalicelib.ports import Books, Clock, Delete, Metrics, Put, Store, Write, stored
-
-BOOK_WAIT_MS_MAX = 5_000
+from chalicelib.ports import Delete, ExecutionAdapter, Metrics, Put, Store, Write, stored
 
 
 class ExecuteAttempt:
-    """The paper executor's place in the lane."""
+    """The executor's place in the lane; paper or, one day, live behind the same port."""
 
-    def __init__(self, store: Store, books: Books, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, store: Store, executor: ExecutionAdapter, metrics: Metrics) -> None:
         self._store = store
-        self._books = books
-        self._clock = clock
+        self._executor = executor
         self._metrics = metrics
 
     def __call__(self, head: Head, row: Work) -> None:
@@ -33,33 +29,40 @@ class ExecuteAttempt:
         key = attempt_key(head.portfolio_id, head.epoch, row.ts_decided, row.ref)
         attempt = self._store.get(Attempt, key)
         if attempt is None or attempt.order is None:
-            raise LookupError(f"work row {row.ref} names an attempt that was never submitted")
+            raise Permanent(f"work row {row.ref} names an attempt that was never submitted")
         if attempt.outcome is None:
-            book = self._book(attempt.order)
-            outcome = fill_and_kill(
-                attempt.order, book, attempt.fee_schedule, attempt.order.ts_placed
-            )
+            outcome = self._executor.submit(attempt.order, attempt.fee_schedule)
             attempt = replace(attempt, outcome=outcome)
             self._store.commit([Put(attempt)])
             attempt = stored(attempt)
         self._apply(head, row, attempt)
 
-    def _book(self, order: Order) -> Book | None:
-        try:
-            return self._books.book(order.token_id, order.ts_placed)
-        except Retryable:
-            if self._clock.now_ms() - order.ts_placed > BOOK_WAIT_MS_MAX:
-                return None
-            raise
+    def failed(self, head: Head, row: Work) -> list[Write]:
+        """The writes that end an attempt which cannot be executed, giving back what it held."""
+        key = attempt_key(head.portfolio_id, head.epoch, row.ts_decided, row.ref)
+        attempt = self._store.get(Attempt, key)
+        if attempt is None or attempt.order is None:
+            return [Put(head)]
+        writes: list[Write] = [
+            Put(replace(head, reserved=head.reserved - attempt.reserved)),
+            Put(replace(attempt, status="FAILED", reserved=0)),
+        ]
+        if attempt.side == "SELL":
+            shares = attempt.order.shares
+            writes.append(Put(_released(self._position(head, row), shares, shares)))
+        return writes
+
+    def _position(self, head: Head, row: Work) -> Position:
+        key = position_key(head.portfolio_id, head.epoch, row.token_id, row.leader)
+        known = self._store.get(Position, key)
+        return known or Position(head.portfolio_id, head.epoch, row.token_id, row.leader)
 
     def _apply(self, head: Head, row: Work, attempt: Attempt) -> None:
         """Entries, position, head, terminal attempt and the end of its work row in one commit."""
         outcome, order = attempt.outcome, attempt.order
         if outcome is None or order is None:
             raise Conflict("the attempt has no outcome yet")
-        position = self._store.get(
-            Position, position_key(head.portfolio_id, head.epoch, row.token_id, row.leader)
-        ) or Position(head.portfolio_id, head.epoch, row.token_id, row.leader)
+        position = self._position(head, row)
         writes: list[Write] = []
         for number, part in enumerate(outcome.slices):
             for entry in _entries(head, attempt, order, number, part):
@@ -67,11 +70,7 @@ class ExecuteAttempt:
                 head, position = apply_to_head(head, entry, position, after), after
                 writes.append(Put(entry))
         if order.side == "SELL":
-            position = replace(
-                position,
-                reserved=position.reserved - order.shares,
-                exit_debt=max(0, min(order.shares - outcome.shares, position.shares)),
-            )
+            position = _released(position, order.shares, order.shares - outcome.shares)
         if writes or order.side == "SELL":
             writes.append(Put(position))
         writes += [
@@ -81,6 +80,13 @@ class ExecuteAttempt:
         ]
         self._store.commit(writes)
         self._metrics.count(f"attempts_{outcome.status.lower()}")
+
+
+def _released(position: Position, reserved: int, unsold: int) -> Position:
+    """The position after a sell of `reserved` shares ended with `unsold` of them still owed."""
+    left = position.reserved - reserved
+    debt = max(0, min(position.exit_debt + unsold, position.shares - left))
+    return replace(position, reserved=left, exit_debt=debt)
 
 
 def _settled(head: Head, attempt: Attempt, outcome: Outcome) -> Head:

@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chalicelib.domain.errors import Conflict, InvalidInput, Retryable
+from chalicelib.domain.errors import Conflict, InvalidInput, PapercopyError, Retryable
 from chalicelib.domain.evidence import EVIDENCE_MAX, FillMessage
 from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.identifiers import trade_id
-from chalicelib.domain.registry import Leader
+from chalicelib.domain.registry import Leader, first_second
 from chalicelib.domain.trade import (
     ApiRow,
     ChainLeg,
@@ -32,7 +32,7 @@ from chalicelib.domain.trade import (
     settle,
 )
 from chalicelib.keyspace import leader_key, trade_key
-from chalicelib.ports import CopyWorkflows, Metrics, Put, Store, stored
+from chalicelib.ports import CopyRun, CopyWorkflows, Metrics, Put, Store, stored
 from chalicelib.services.group_fill import GroupFill
 from chalicelib.services.post_shadow import post_shadow
 
@@ -126,7 +126,7 @@ class IngestFill:
             evidence.token_id,
             evidence.side,
             source=evidence.source,
-            backfill=message.backfill or evidence.ts_block < _whole_second(leader.followed_from),
+            backfill=message.backfill or evidence.ts_block < first_second(leader),
             ts_listed=evidence.ts_block,
         )
 
@@ -137,6 +137,13 @@ class IngestFill:
             trade = fold_rows(trade, evidence.rows, message.ts_seen)
         return settle(trade, message.ts_seen)
 
+    def _start(self, run: CopyRun) -> None:
+        """Executions are hints: without this one the sweeper comes, and detection goes on."""
+        try:
+            self._workflows.start(run)
+        except PapercopyError:
+            self._metrics.count("workflow_starts_failed")
+
     def _finish(self, leader: Leader, trade: Trade) -> None:
         """Hand every pending increment to the shadow and the copy pipeline, then clear them."""
         for increment in trade.pending:
@@ -144,15 +151,10 @@ class IngestFill:
             if increment.fill_shares:
                 run = self._group_fill(leader, trade, increment, pre_sell)
                 if run:
-                    self._workflows.start(run)
+                    self._start(run)
         if trade.pending:
             try:
                 self._store.commit([Put(handed_on(trade))])
             except Conflict:
                 # Somebody else finished the same increments, or added evidence after doing so.
                 self._metrics.count("finish_conflicts")
-
-
-def _whole_second(ts_ms: int) -> int:
-    """Block times have whole seconds: following starts at the beginning of its second."""
-    return ts_ms // 1000 * 1000

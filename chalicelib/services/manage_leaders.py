@@ -41,19 +41,22 @@ class FollowLeader:
         if len(name) > NAME_LENGTH_MAX:
             raise InvalidInput("name", f"at most {NAME_LENGTH_MAX} characters were expected")
         lower = tuple(dict.fromkeys(address(w, "wallet") for w in wallets))
+        known = leaders(self._store)
+        for other in known:
+            if other.leader == lower[0]:
+                continue
+            if set(other.wallets) & set(lower):
+                raise InvalidInput("wallets", f"already belong to leader {other.leader}")
+        same = next((other for other in known if other.leader == lower[0]), None)
+        if same is None and len(known) >= LEADERS_MAX:
+            raise InvalidInput("wallets", f"at most {LEADERS_MAX} leaders can be followed")
         self._open(portfolios.global_id(), "global", "", self._starting_cash)
         self._open(portfolios.shadow_id(lower[0]), "shadow", lower[0], 0)
         self._open(
             portfolios.leader_portfolio_id(lower[0]), "leader", lower[0], self._starting_cash
         )
-        known = leaders(self._store)
-        for other in known:
-            if other.leader == lower[0]:
-                return other
-            if set(other.wallets) & set(lower):
-                raise InvalidInput("wallets", f"already belong to leader {other.leader}")
-        if len(known) >= LEADERS_MAX:
-            raise InvalidInput("wallets", f"at most {LEADERS_MAX} leaders can be followed")
+        if same:
+            return same
         leader = Leader(lower[0], name or lower[0][:10], lower, "on", self._clock.now_ms())
         try:
             self._store.commit([Put(leader)])

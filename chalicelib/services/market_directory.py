@@ -23,6 +23,7 @@ class MarketDirectory:
         self._catalogue = catalogue
         self._clock = clock
         self._cached: OrderedDict[str, tuple[int, Market]] = OrderedDict()
+        self._asked: dict[str, int] = {}
 
     def known(self, token_id: str) -> Market | None:
         """The market of a token without asking the venue."""
@@ -46,14 +47,30 @@ class MarketDirectory:
         Raises Retryable when the venue could not be asked.
         """
         market = self.known(token_id)
-        if market is None:
+        if market is None or self._may_have_closed(market):
             try:
                 market = self._catalogue.market_of_token(token_id)
             except Permanent:
                 return None
             if market:
                 store_market(self._store, market)
+                self._cached.pop(token_id, None)
         return market
+
+    def _may_have_closed(self, market: Market) -> bool:
+        """Closed markets leave the venue's open list, so their last stored state is not their end.
+
+        Asked again at most once per CACHE_MS and market.
+        """
+        now = self._clock.now_ms()
+        if market.closed or market.closes_at is None or market.closes_at > now:
+            return False
+        if now - self._asked.get(market.condition_id, 0) < CACHE_MS:
+            return False
+        self._asked[market.condition_id] = now
+        while len(self._asked) > CACHED_MAX:
+            del self._asked[next(iter(self._asked))]
+        return True
 
 
 def store_market(store: Store, market: Market) -> bool:

@@ -7,12 +7,12 @@ OVERLAP_SECONDS; what was already handed over is remembered by digest and not se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from chalicelib.domain.activity import TRADE, ActivityEvent
-from chalicelib.domain.errors import Conflict, Retryable
+from chalicelib.domain.activity import TRADE
+from chalicelib.domain.errors import Conflict, PapercopyError
 from chalicelib.domain.evidence import EVIDENCE_MAX, ROWS_MAX, ApiEvidence, FillMessage
 from chalicelib.domain.poll_tally import api_evidence
 from chalicelib.domain.registry import Cursor, Heartbeat, Leader
@@ -22,7 +22,7 @@ from chalicelib.services.heartbeats import beat
 from chalicelib.services.manage_leaders import leaders
 
 OVERLAP_SECONDS = 120
-SENT_MAX = 500
+SENT_MAX = 2_000
 
 
 def _digest(evidence: ApiEvidence) -> str:
@@ -51,16 +51,22 @@ class PollLeader:
         self._metrics = metrics
 
     def __call__(self, leader_address: str) -> int:
-        """The number of trades handed over. Raises Retryable when the venue did not answer."""
+        """The number of trades handed over.
+
+        One wallet's failure keeps no other from being polled. Raises the first failure.
+        """
         leader = self._store.get(Leader, leader_key(leader_address))
         if leader is None or leader.state == "off":
             return 0
-        try:
-            sent = sum(self._poll_wallet(leader, wallet) for wallet in leader.wallets)
-        except Retryable as error:
-            self._beat(False, str(error))
-            raise
-        self._beat(True, "")
+        sent, failures = 0, []
+        for wallet in leader.wallets:
+            try:
+                sent += self._poll_wallet(leader, wallet)
+            except PapercopyError as error:
+                failures.append(error)
+        self._beat(not failures, str(failures[0]) if failures else "")
+        if failures:
+            raise failures[0]
         return sent
 
     def _beat(self, up: bool, detail: str) -> None:
@@ -74,15 +80,21 @@ class PollLeader:
         poll = self._feed.poll(wallet, since)
         ts_seen = self._clock.now_ms()
         trades = [e for e in poll.events if e.kind == TRADE]
-        fresh = [(d, e) for d, e in _digested(trades) if d not in cursor.sent]
-        refused = [r for r in poll.refused if _refusal_digest(r) not in cursor.sent]
-        for payload, error in refused:
+        shown = {_digest(evidence): evidence for evidence in api_evidence(trades)}
+        refused = {_refusal_digest(r): r for r in poll.refused}
+        fresh = [evidence for name, evidence in shown.items() if name not in cursor.sent]
+        newly_refused = [r for name, r in refused.items() if name not in cursor.sent]
+        for payload, error in newly_refused:
             self._quarantine.keep("data_api", payload, error)
-        self._send(leader, wallet, ts_seen, [evidence for _, evidence in fresh])
+        self._send(leader, wallet, ts_seen, fresh)
         self._metrics.count("api_trades_sent", len(fresh))
-        self._metrics.count("api_rows_refused", len(refused))
-        digests = [d for d, _ in fresh] + [_refusal_digest(r) for r in refused]
-        self._move(cursor, trades, digests)
+        self._metrics.count("api_rows_refused", len(newly_refused))
+        # What this poll did not show lies before the overlap of the next one.
+        remembered = (*refused, *shown)[-SENT_MAX:]
+        # A row from the future must not move the cursor past everything that comes before it.
+        newest = max([cursor.ts_seconds, *(min(e.timestamp, ts_seen // 1000) for e in trades)])
+        if fresh or newly_refused or newest != cursor.ts_seconds:
+            self._move(replace(cursor, ts_seconds=newest, sent=remembered))
         return len(fresh)
 
     def _send(self, leader: Leader, wallet: str, ts_seen: int, evidence: list[ApiEvidence]) -> None:
@@ -92,21 +104,12 @@ class PollLeader:
         if messages:
             self._queue.send(messages)
 
-    def _move(self, cursor: Cursor, trades: list[ActivityEvent], digests: list[str]) -> None:
-        """Write the cursor only when it moved or has more to remember."""
-        newest = max([cursor.ts_seconds, *(e.timestamp for e in trades)])
-        if newest == cursor.ts_seconds and not digests:
-            return
-        sent = (*cursor.sent, *digests)[-SENT_MAX:]
+    def _move(self, cursor: Cursor) -> None:
         try:
-            self._store.commit([Put(replace(cursor, ts_seconds=newest, sent=sent))])
+            self._store.commit([Put(cursor)])
         except Conflict:
-            # Another poll of this wallet finished first; its cursor covers what both saw.
+            # Another poll of this wallet finished first; at worst the next one sends again.
             self._metrics.count("cursor_conflicts")
-
-
-def _digested(trades: Iterable[ActivityEvent]) -> list[tuple[str, ApiEvidence]]:
-    return [(_digest(evidence), evidence) for evidence in api_evidence(trades)]
 
 
 def _parts(evidence: Sequence[ApiEvidence]) -> Iterator[tuple[ApiEvidence, ...]]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from chalicelib.domain.errors import Permanent
+from chalicelib.domain.ledger import Entry
 from chalicelib.domain.portfolio import Head, PortfolioKind, Position
 from chalicelib.domain.registry import Leader, MarkSheet, PortfolioRef
-from chalicelib.keyspace import MARKS_KEY, head_key, portfolio_pk, portfolio_ref_key
-from chalicelib.ports import Store
+from chalicelib.keyspace import MARKS_KEY, head_key, key_of, portfolio_pk, portfolio_ref_key
+from chalicelib.ports import QUERY_LIMIT_MAX, R, Store
 
 ACCOUNT = "main"
 PORTFOLIOS_MAX = 1_000
-POSITIONS_MAX = 1_000
+PAGES_MAX = 200
 
 
 def global_id(account: str = ACCOUNT) -> str:
@@ -49,22 +53,44 @@ def followers(store: Store, leader: Leader) -> list[PortfolioRef]:
 
 
 def head_of(store: Store, ref: PortfolioRef) -> Head:
-    """The head of a portfolio's current epoch. Raises LookupError when it was never opened."""
+    """The head of a portfolio's current epoch. Raises Permanent when it was never opened."""
     head = store.get(Head, head_key(ref.portfolio_id, ref.epoch))
     if head is None:
-        raise LookupError(f"portfolio {ref.portfolio_id} epoch {ref.epoch} has no head")
+        raise Permanent(f"portfolio {ref.portfolio_id} epoch {ref.epoch} has no head")
     return head
 
 
 def positions_of(store: Store, portfolio_id: str, epoch: int) -> list[Position]:
-    """All positions of one epoch, closed ones included, at most POSITIONS_MAX."""
-    return store.query(
-        Position,
-        "portfolio",
-        portfolio_pk(portfolio_id, epoch),
-        start="position#",
-        end="position$",
-        limit=POSITIONS_MAX,
+    """All positions of one epoch, closed ones included.
+
+    Raises Permanent beyond PAGES_MAX pages; a part would be a wrong answer.
+    """
+    return list(_all(store, Position, portfolio_id, epoch, "position#", "position$"))
+
+
+def entries_from(
+    store: Store, portfolio_id: str, epoch: int, start: str = "entry#"
+) -> Iterator[Entry]:
+    """Ledger entries of one epoch by effective time, from the sort key `start` on.
+
+    Raises Permanent beyond PAGES_MAX pages.
+    """
+    return _all(store, Entry, portfolio_id, epoch, start, "entry$")
+
+
+def _all(
+    store: Store, kind: type[R], portfolio_id: str, epoch: int, start: str, end: str
+) -> Iterator[R]:
+    """Every record of a key range of one epoch, page by page."""
+    pk = portfolio_pk(portfolio_id, epoch)
+    for _ in range(PAGES_MAX):
+        page = store.query(kind, "portfolio", pk, start=start, end=end, limit=QUERY_LIMIT_MAX)
+        yield from page
+        if len(page) < QUERY_LIMIT_MAX:
+            return
+        start = key_of(page[-1]).sk + "\x00"
+    raise Permanent(
+        f"{portfolio_id} has more than {PAGES_MAX * QUERY_LIMIT_MAX} of {kind.__name__}"
     )
 
 

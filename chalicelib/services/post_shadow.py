@@ -10,9 +10,9 @@ from chalicelib.domain.ledger import Entry
 from chalicelib.domain.portfolio import Head, Position, apply_to_head, apply_to_position
 from chalicelib.domain.registry import PortfolioRef
 from chalicelib.domain.trade import Increment, Trade
-from chalicelib.keyspace import entry_key, portfolio_pk, position_key
-from chalicelib.ports import QUERY_LIMIT_MAX, Put, Store
-from chalicelib.services.portfolios import head_of, portfolio_ref, shadow_id
+from chalicelib.keyspace import entry_key, position_key
+from chalicelib.ports import Put, Store
+from chalicelib.services.portfolios import entries_from, head_of, portfolio_ref, shadow_id
 
 ROUNDS_MAX = 8
 
@@ -56,14 +56,7 @@ def post_shadow(store: Store, trade: Trade, increment: Increment) -> int | None:
 
 def _held_before(store: Store, ref: PortfolioRef, position: Position, at: str) -> int:
     """max(0, sum − Σ deltas at or after the sell), by the ledger's sort keys."""
-    later = store.query(
-        Entry,
-        "portfolio",
-        portfolio_pk(ref.portfolio_id, ref.epoch),
-        start=at,
-        end="entry$",
-        limit=QUERY_LIMIT_MAX,
-    )
+    later = entries_from(store, ref.portfolio_id, ref.epoch, at)
     after = sum(entry.shares for entry in later if entry.token_id == position.token_id)
     return max(0, position.shares - after)
 

@@ -35,12 +35,13 @@ PAGE_MAX = 200
 DAYS_BACK_MAX = 7
 READS_PER_PAGE_MAX = 20
 _DAY_MS = 86_400_000
+_END_OF_DAY = "9999999999999#"
 _SILENT_MS = 90_000
 _CHAIN_SILENT_MS = 20_000
 
 
 class ReadModels:
-    """Every view reads a bounded number of records."""
+    """Views for the dashboard; listings read a bounded number of pages."""
 
     def __init__(self, store: Store, directory: MarketDirectory, clock: Clock) -> None:
         self._store = store
@@ -75,15 +76,16 @@ class ReadModels:
         now = self._clock.now_ms()
         chain = _chain(beats.get("watcher"), mode, now)
         api = _api(beats.get("data_api"), mode, now)
-        registry = beats.get("registry")
+        registry, settings = beats.get("registry"), beats.get("settings")
         reasons = [
             *([f"Polygon: {chain['detail']}"] if chain["state"] == "down" else []),
             *([f"Data API: {api['detail']}"] if api["state"] == "down" else []),
+            *([f"Settings: {settings.detail}"] if settings and not settings.up else []),
             *([f"{queues['dead']} messages could not be processed."] if queues["dead"] else []),
         ]
-        down = [s for s in (chain["state"], api["state"]) if s == "down"]
-        watched = [s for s in (chain["state"], api["state"]) if s != "off"]
-        status = "ok" if not down else ("down" if len(down) == len(watched) else "degraded")
+        states = [s for s in (chain["state"], api["state"]) if s != "off"]
+        all_down = all(state == "down" for state in states)
+        status = "down" if all_down else "degraded" if reasons else "ok"
         return {
             "status": status,
             **facts,
@@ -138,30 +140,30 @@ class ReadModels:
         limit: int,
         wanted: Callable[[R], bool],
     ) -> tuple[list[R], str | None]:
-        """One page of a day-partitioned feed, walking back at most DAYS_BACK_MAX days."""
+        """One page of a day-partitioned feed, walking back at most DAYS_BACK_MAX days.
+
+        A page may be shorter than `limit` when a filter lets little through: the cursor then
+        stands where reading stopped.
+        """
         now = self._clock.now_ms()
-        today, before = day(now), None
-        if cursor is not None:
-            today, before = _parse_cursor(cursor)
-        days = [day(now - back * _DAY_MS) for back in range(DAYS_BACK_MAX)]
+        day_, before = (day(now), None) if cursor is None else _parse_cursor(cursor)
+        days = [d for back in range(DAYS_BACK_MAX) if (d := day(now - back * _DAY_MS)) <= day_]
         found: list[R] = []
-        reads = 0
-        for day_ in [d for d in days if d <= today]:
-            start = before if day_ == today else None
-            while reads < READS_PER_PAGE_MAX:
-                reads += 1
-                rows = self._store.feed(kind, table, prefix + day_, before=start, limit=limit)
-                for sk, record in rows:
-                    if wanted(record):
-                        found.append(record)
-                        if len(found) == limit:
-                            return found, f"{day_}~{sk}"
-                if len(rows) < limit:
-                    break
-                start = rows[-1][0]
-            if reads >= READS_PER_PAGE_MAX:
-                return found, f"{day_}~{start}" if start else None
-        return found, None
+        for _ in range(READS_PER_PAGE_MAX):
+            if not days:
+                return found, None
+            start = before if days[0] == day_ else None
+            rows = self._store.feed(kind, table, prefix + days[0], before=start, limit=limit)
+            for sk, record in rows:
+                if wanted(record):
+                    found.append(record)
+                    if len(found) == limit:
+                        return found, f"{days[0]}~{sk}"
+            day_, before = days[0], rows[-1][0] if rows else start
+            if len(rows) < limit:
+                days.pop(0)
+                before = None
+        return found, f"{days[0]}~{before or _END_OF_DAY}" if days else None
 
     def _market(self, token_id: str) -> Json:
         market = self._directory.known(token_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from chalicelib.domain.errors import PapercopyError
 from chalicelib.domain.registry import Heartbeat
 from chalicelib.ports import Clock, Metrics, Store
 from chalicelib.services.advance_portfolio import AdvancePortfolio, due_work
@@ -35,7 +34,7 @@ class Sweep:
                     if not due_work(self._store, ref, self._clock.now_ms() - overdue_ms, 1):
                         break
                     rows += self._advance(ref.portfolio_id).rows
-            except PapercopyError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others must go on
                 stuck.append(f"{ref.portfolio_id}: {error}")
         self._metrics.count("swept_rows", rows)
         now = self._clock.now_ms()

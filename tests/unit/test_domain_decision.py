@@ -92,25 +92,37 @@ def test_buy_shares_never_cost_more_than_asked(cash: int, limit: int) -> None:
     ("held", "kept", "debt", "is_out", "expected"),
     [
         (30 * U, KEPT_SCALE // 2, 0, False, 15 * U),
-        (30 * U, KEPT_SCALE // 2, 3 * U, False, 18 * U),
+        (30 * U, KEPT_SCALE // 2, 4 * U, False, 17 * U),
         (30 * U, KEPT_SCALE // 2, 300 * U, False, 30 * U),
         (30 * U, KEPT_SCALE, 0, False, 0),
         (30 * U, 0, 0, True, 30 * U),
         (30_123_456, 0, 0, True, 30_123_456),
         (30 * U, KEPT_SCALE * 2 // 3, 0, False, 10 * U),
         (12_345, 1, 0, False, 10_000),
+        (12_345, 0, 0, False, 12_345),
         (0, KEPT_SCALE // 2, 5 * U, False, 0),
     ],
 )
 def test_sell_shares(held: int, kept: int, debt: int, is_out: bool, expected: int) -> None:
-    assert sizing.sell_shares(held, KEPT_SCALE - kept, debt, is_out) == expected
+    owed = sizing.sell_owed(held, KEPT_SCALE - kept, debt, is_out)
+    assert sizing.sell_shares(owed, held) == expected
 
 
 @given(
     st.integers(0, 10**13), st.integers(0, KEPT_SCALE), st.integers(0, 10**13), st.booleans()
 )  # fmt: skip
 def test_a_sell_never_exceeds_the_holding(held: int, reduction: int, debt: int, out: bool) -> None:
-    assert 0 <= sizing.sell_shares(held, reduction, debt, out) <= held
+    owed = sizing.sell_owed(held, reduction, debt, out)
+    assert 0 <= sizing.sell_shares(owed, held) <= owed <= held
+
+
+def test_many_small_sells_add_up() -> None:
+    held, debt = 1_000_000, 0
+    for _ in range(200):
+        debt = sizing.sell_owed(held, KEPT_SCALE // 400, debt, False)
+        order = sizing.sell_shares(debt, held)
+        held, debt = held - order, debt - order
+    assert abs(held - 1_000_000 * (1 - 1 / 400) ** 200) < 20_000
 
 
 # --- limit price
@@ -209,7 +221,8 @@ def test_depth_counts_inside_the_limit_only(shares: int, expected: list[Reason])
     [
         ("BUY", {}, []),
         ("BUY", {"closed": True}, [Reason.MARKET_CLOSED]),
-        ("SELL", {"accepting_orders": False}, [Reason.MARKET_CLOSED]),
+        ("BUY", {"accepting_orders": False}, [Reason.MARKET_CLOSED]),
+        ("SELL", {"accepting_orders": False}, []),
         ("BUY", {"closes_at": NOW_MS + 1_800_000}, []),
         ("BUY", {"closes_at": NOW_MS + 1_799_999}, [Reason.MARKET_CLOSES_SOON]),
         ("SELL", {"closes_at": NOW_MS}, []),
@@ -229,11 +242,22 @@ def test_market(side: str, changes: dict[str, object], expected: list[Reason]) -
         (book([], [(50, 1)]), [Reason.BOOK_MISSING]),
         (book([(49, 1)], [(50, 1)], NOW_MS - 5_000), []),
         (book([(49, 1)], [(50, 1)], NOW_MS - 5_001), [Reason.BOOK_STALE]),
-        (book([(49, 1)], [(50, 1)], NOW_MS + 60_000), []),
+        (book([(49, 1)], [(50, 1)], NOW_MS + 10_000), []),
+        (book([(49, 1)], [(50, 1)], NOW_MS + 10_001), [Reason.BOOK_TOO_LATE]),
     ],
 )
 def test_book(of: Book | None, expected: list[Reason]) -> None:
     assert guardrails.book_reasons(of, "BUY", NOW_MS, RULES) == expected
+
+
+def test_a_sell_needs_bids_only() -> None:
+    assert guardrails.book_reasons(book([(49, 1)], []), "SELL", NOW_MS, RULES) == []
+    assert guardrails.book_reasons(book([], [(50, 1)]), "SELL", NOW_MS, RULES) == [
+        Reason.BOOK_MISSING
+    ]
+    decision, order = decide(replace(SELL, book=book([(49, 9_000)], [])))
+    assert order is not None
+    assert (decision.mid, decision.spread) == (None, None)
 
 
 # --- whole decisions
@@ -275,7 +299,7 @@ SKIPS: list[tuple[Reason, Inputs]] = [
     (Reason.LEADER_TRADE_TOO_SMALL, replace(BUY, group=group(shares=2 * U, cash=U - 1))),
     (Reason.NO_POSITION, replace(SELL, held=0, exit_debt=5)),
     (Reason.UNKNOWN_TOKEN, replace(BUY, market=None)),
-    (Reason.MARKET_CLOSED, replace(SELL, market=market(closed=True))),
+    (Reason.MARKET_CLOSED, replace(BUY, market=market(closed=True))),
     (Reason.MARKET_CLOSES_SOON, replace(BUY, market=market(closes_at=NOW_MS + 1))),
     (Reason.BOOK_MISSING, replace(BUY, book=None)),
     (Reason.BOOK_STALE, replace(SELL, book=book([(49, 9)], [(50, 9)], NOW_MS - 5_001))),
@@ -305,6 +329,8 @@ SKIPS: list[tuple[Reason, Inputs]] = [
     (Reason.BELOW_MARKETABLE_MINIMUM, replace(SELL, held=4 * U)),
     (Reason.INSUFFICIENT_CASH, replace(BUY, free_cash=9 * U)),
     (Reason.DUST, replace(SELL, held=190_000)),
+    (Reason.SETTINGS_REFUSED, replace(BUY, rules=replace(RULES, refused="settings global: x"))),
+    (Reason.BOOK_TOO_LATE, replace(BUY, book=book([(49, 9_000)], [(50, 9_000)], NOW_MS + 60_000))),
 ]
 
 
@@ -320,7 +346,7 @@ def test_every_skip_names_its_reason(reason: Reason, inputs: Inputs) -> None:
 def test_every_reason_can_happen() -> None:
     _, order = decide(BUY)
     assert order is not None
-    nothing = fill_and_kill(order, None, market().fee, NOW_MS)
+    nothing = fill_and_kill(order, book([(48, 1)], [(90, 1)]), market().fee, NOW_MS)
     part = fill_and_kill(order, book([], [(50, 1)]), market().fee, NOW_MS)
     seen = {reason for reason, _ in SKIPS} | {*nothing.reasons, *part.reasons}
     assert set(Reason) - seen == set()

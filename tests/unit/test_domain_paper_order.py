@@ -16,7 +16,7 @@ SCHEDULE = FeeSchedule(rate=50_000)
 
 
 def order(side: Side = "BUY", shares: int = 10_000_000, limit: int = 510_000) -> Order:
-    return Order(YES, side, shares, limit, NOW_MS)
+    return Order(YES, side, shares, limit, NOW_MS, NOW_MS + 10_000)
 
 
 def test_filled_whole() -> None:
@@ -35,11 +35,16 @@ def test_the_rest_is_killed() -> None:
 
 
 def test_nothing_inside_the_limit_is_a_skip() -> None:
-    for of in (None, book([], []), book([(49, 9)], [(52, 9)])):
+    late = book([(49, 9)], [(50, 9)], NOW_MS + 10_001)
+    cases = (
+        (None, Reason.BOOK_MISSING),
+        (late, Reason.BOOK_TOO_LATE),
+        (book([], []), Reason.NO_LIQUIDITY_WITHIN_BOUNDS),
+        (book([(49, 9)], [(52, 9)]), Reason.NO_LIQUIDITY_WITHIN_BOUNDS),
+    )
+    for of, reason in cases:
         outcome = fill_and_kill(order(), of, SCHEDULE, NOW_MS)
-        assert (outcome.status, outcome.reasons) == (
-            "SKIPPED", (Reason.NO_LIQUIDITY_WITHIN_BOUNDS,),
-        )  # fmt: skip
+        assert (outcome.status, outcome.reasons) == ("SKIPPED", (reason,))
         assert (outcome.shares, outcome.cash, outcome.fee) == (0, 0, 0)
 
 

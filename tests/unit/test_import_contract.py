@@ -79,7 +79,7 @@ def test_services_see_ports_and_no_technology() -> None:
 
 
 def test_adapters_know_nobody_above_them() -> None:
-    above = ("services", "api", "watcher", "cli", "bootstrap", "settings", "__main__")
+    above = ("api", "watcher", "cli", "bootstrap", "lambda_entry", "__main__")
     names = tuple(f"chalicelib.{layer}" for layer in above)
     upward = [
         f"{path.relative_to(ROOT)}: {name}"
