@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +16,8 @@ from chalicelib.services.read_models import PAGE_MAX, ReadModels
 
 VERSION = "0.1.0"
 PAGE_DEFAULT = 50
+_LIMIT = re.compile(r"[1-9][0-9]{0,3}")
+_log = logging.getLogger(__name__)
 
 reading = Blueprint(__name__)
 
@@ -37,7 +41,7 @@ def _query(*allowed: str) -> dict[str, str]:
 def _limit(text: str | None) -> int:
     if text is None:
         return PAGE_DEFAULT
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= PAGE_MAX:
+    if not _LIMIT.fullmatch(text) or int(text) > PAGE_MAX:
         raise InvalidInput("limit", f"1 to {PAGE_MAX} was expected")
     return int(text)
 
@@ -55,6 +59,10 @@ def _answered(view: Callable[[], Mapping[str, Any]]) -> Response:
         return problem(400, "Invalid parameter", str(error))
     except PapercopyError as error:
         return problem(503, "Temporarily unavailable", str(error))
+    except Exception:  # noqa: BLE001
+        # Chalice would answer in a form of its own; the log gets what went wrong.
+        _log.exception("the API failed")
+        return problem(500, "Internal error", "The request could not be answered.")
     return answer(body, reading.current_request.headers.get("if-none-match"))
 
 

@@ -1,6 +1,1 @@
-"""The aws engine: production stacks and functions inside a moto server of this process."""
-
-from infra.local.engine import AwsEngine, NotIdle
-from infra.local.isolation import NotLocal
-
-__all__ = ["AwsEngine", "NotIdle", "NotLocal"]
+"""The two engines on one machine: embedded, and the production topology in a moto server."""

@@ -22,7 +22,8 @@ from infra.local.simulator_process import SimulatorProcess
 from infra.local.stack import EngineName, Stack, open_stack, wait_until
 from infra.local.summary import render, rows
 
-FILLS_PER_MINUTE = 240
+FILLS_PER_MINUTE = {"embedded": 240, "aws": 120}
+"""As fast as one machine plays the whole venue and the whole of AWS without falling behind."""
 LEADERS_WAIT_S = {"embedded": 5, "aws": 15}
 MARGIN_SECONDS = 120
 SETTLE_SECONDS_MAX = 120
@@ -42,7 +43,7 @@ def demo(
         "--max-fills",
         str(fills),
         "--fills-per-minute",
-        str(FILLS_PER_MINUTE),
+        str(FILLS_PER_MINUTE[engine]),
         # What happened before somebody was followed is history and never ingested.
         "--leaders-wait",
         str(LEADERS_WAIT_S[engine]),
@@ -58,7 +59,7 @@ def demo(
                 stack.follow([(row["wallet"], row["name"]) for row in simulator.leaders()])
                 stack.start()
                 say(f"up after {time.monotonic() - started:.1f} s at {stack.url}")
-                return _run(stack, simulator, variables, fills, say)
+                return _run(stack, simulator, variables, fills, FILLS_PER_MINUTE[engine], say)
             finally:
                 stack.stop()
     finally:
@@ -66,10 +67,15 @@ def demo(
 
 
 def _run(
-    stack: Stack, simulator: SimulatorProcess, variables: dict[str, str], fills: int, say: Say
+    stack: Stack,
+    simulator: SimulatorProcess,
+    variables: dict[str, str],
+    fills: int,
+    per_minute: int,
+    say: Say,
 ) -> bool:
     mode, _ = environment(variables).mode
-    limit = fills / FILLS_PER_MINUTE * 60 * 3 + MARGIN_SECONDS
+    limit = fills / per_minute * 60 * 3 + MARGIN_SECONDS
     shown = 0
 
     def emitted() -> bool:

@@ -16,7 +16,7 @@ prepare_python() {
     "$python" -m venv --clear .venv >/dev/null ||
         fail "$python cannot create a virtual environment (on Debian: apt-get install python3-venv)"
     echo "installing hash-locked dependencies, about a minute …"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes \
         --requirement requirements/dev.txt || fail "the dependencies could not be installed"
     touch .venv/ready
 }

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS_MAX = 60
+STOP_SECONDS_MAX = 5
+LINES_KEPT = 20
+log = logging.getLogger(__name__)
 
 
 class SimulatorFailed(RuntimeError):
@@ -28,22 +33,36 @@ class SimulatorProcess:
     ready: dict[str, Any]
 
     @classmethod
-    def start(cls, *arguments: str) -> SimulatorProcess:
-        """Start it and wait until it serves. Raises SimulatorFailed with its own words."""
+    def start(cls, *arguments: str, ready_seconds_max: float = READY_SECONDS_MAX) -> Self:
+        """Start it and wait until it serves. Raises SimulatorFailed with its last words."""
         process = subprocess.Popen(
             [sys.executable, "-m", "simulator", "--exit-with-parent", *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
+            # Ctrl-C at the terminal is for us: the venue is closed after papercopy, not before.
+            start_new_session=True,
         )
-        timer = threading.Timer(READY_SECONDS_MAX, process.kill)
+        words: deque[str] = deque(maxlen=LINES_KEPT)
+        listener = threading.Thread(target=_listen, args=(process, words), daemon=True)
+        listener.start()
+        timer = threading.Timer(ready_seconds_max, process.kill)
         timer.start()
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        timer.cancel()
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
         if not line:
-            raise SimulatorFailed(f"the simulator ended with code {process.wait(5)}")
+            code = process.wait(STOP_SECONDS_MAX)
+            listener.join(STOP_SECONDS_MAX)
+            said = words[-1] if words else "without a word"
+            raise SimulatorFailed(f"the simulated venue did not start (code {code}): {said}")
         return cls(process, json.loads(line))
 
     def environment(self) -> dict[str, str]:
@@ -74,7 +93,15 @@ class SimulatorProcess:
         if self.process.stdin:
             self.process.stdin.close()
         try:
-            self.process.wait(5)
+            self.process.wait(STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(STOP_SECONDS_MAX)
+
+
+def _listen(process: subprocess.Popen[str], words: deque[str]) -> None:
+    """Read what it complains about, so that its pipe never fills up."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        words.append(line.strip())
+        log.info("simulator: %s", line.rstrip())

@@ -47,6 +47,7 @@ def rows(
     decisions = Counter(
         f"{a.decision.verdict} {', '.join(a.reasons) or a.status}" for a in attempts
     )
+    late = [a.late_by_ms for a in attempts]
     filled = [a for a in attempts if a.outcome and a.outcome.slices]
     table = [
         ("leader fills (ground truth)", str(verdict.truth)),
@@ -64,6 +65,7 @@ def rows(
     table += [
         ("detection after the match", _latency(detected)),
         ("placement after detection", _latency(placed)),
+        ("steps ran after their time by", _latency(late)),
         ("missed", str(len(verdict.missed))),
         ("duplicated", str(len(verdict.duplicated))),
         ("wrong", str(len(verdict.wrong))),

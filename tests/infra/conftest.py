@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.local import AwsEngine
+from infra.local.engine import AwsEngine
 
 STAND_IN = Path(__file__).parent / "stand_in"
 

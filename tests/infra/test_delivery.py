@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.local import AwsEngine
+from infra.local.engine import AwsEngine
 from infra.local.poller import failed_ids
 from infra.local.schedules import ScheduleFailed, period_s
 

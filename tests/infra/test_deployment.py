@@ -14,8 +14,9 @@ from infra import deploy
 from infra.chalice_state import ChaliceState
 from infra.deploy import DeployFailed, Deployment, Target, check_python
 from infra.functions import FUNCTIONS
-from infra.local import AwsEngine, NotLocal
+from infra.local.engine import AwsEngine
 from infra.local.http_server import match_resource
+from infra.local.isolation import NotLocal
 
 
 def _inventory(engine: AwsEngine) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from botocore.httpsession import URLLib3Session
 
 from infra.chalice_files import PROJECT_ROOT
 from infra.deploy import Deployment, Target
-from infra.local import AwsEngine, NotIdle
+from infra.local.engine import AwsEngine, NotIdle
 from infra.local.isolation import NotLocal, local_environment
 
 ZIP_BYTES_MAX = 25_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.chalice_files import PROJECT_ROOT
-from infra.local import AwsEngine
+from infra.local.engine import AwsEngine
 from infra.local.permissions import needs
 
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from infra.local import AwsEngine
+from infra.local.engine import AwsEngine
 
 TABLE = "papercopy-local-portfolio"
 OTHER = "papercopy-local-activity"

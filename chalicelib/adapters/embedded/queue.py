@@ -125,12 +125,16 @@ class MemoryFillQueue:
             if line is not None and line.receipt == delivery.receipt:
                 self._advance(leader, line)
 
-    def fail(self, delivery: Delivery, error: str) -> None:
-        """Try the message again after a back-off, or bury it when it failed too often."""
+    def fail(self, delivery: Delivery, error: str) -> bool:
+        """Try the message again after a back-off, or bury it when it failed too often.
+
+        Returns whether it was buried.
+        """
         with self._changed:
             line = self._lines.get(delivery.message.leader)
             if line is not None and line.receipt == delivery.receipt:
-                self._fail(delivery.message.leader, line, error)
+                return self._fail(delivery.message.leader, line, error)
+            return False
 
     def depth(self) -> int:
         """Messages waiting or in flight."""
@@ -179,16 +183,17 @@ class MemoryFillQueue:
         self._expiring = [entry for entry in self._expiring if entry[1] in flying]
         heapify(self._expiring)
 
-    def _fail(self, leader: str, line: _Line, error: str) -> None:
+    def _fail(self, leader: str, line: _Line, error: str) -> bool:
         head = line.messages[0]
         if head.deliveries >= self._deliveries_max:
             self._dead.append(DeadLetter(head.message, error))
             self._advance(leader, line)
-            return
+            return True
         line.receipt = None
         backoff_ms = min(self._backoff_ms * 2 ** (head.deliveries - 1), BACKOFF_MS_MAX)
         heappush(self._later, (self._clock.now_ms() + backoff_ms, head.order, leader))
         self._changed.notify_all()
+        return False
 
     def _advance(self, leader: str, line: _Line) -> None:
         line.messages.popleft()

@@ -7,6 +7,7 @@ the work rows, not the timers, are the truth.
 from __future__ import annotations
 
 import heapq
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,7 @@ from chalicelib.ports import STEPS_MAX, CopyRun, Quarantine
 RUNS_MAX = 20_000
 TRIES_MAX = 3
 RETRY_SECONDS = 1
+_log = logging.getLogger(__name__)
 
 
 class TimerWorkflows:
@@ -88,14 +90,26 @@ class TimerWorkflows:
             wait, tries = following.wait_seconds, 0
         except Retryable as error:
             wait, tries, failure = RETRY_SECONDS << tries, tries + 1, str(error)
-        except (PapercopyError, LookupError, ValueError) as error:
+        except PapercopyError as error:
             tries, failure = TRIES_MAX, str(error)
-        if tries >= TRIES_MAX or following.rounds >= STEPS_MAX:
-            self._quarantine.keep("copy_trade", run.group_id, failure or "too many rounds")
-            wait = 0
+        except Exception as error:  # noqa: BLE001
+            # One broken run must not end the thread that all others wait for.
+            _log.exception("copy workflow %s failed", run.group_id)
+            tries, failure = TRIES_MAX, f"{type(error).__name__}: {error}"
+        given_up = tries >= TRIES_MAX or following.rounds >= STEPS_MAX
         with self._changed:
             self._busy = False
-            if wait:
+            if self._stopping:
+                return
+            if wait and not given_up:
                 self._push(replace(following, wait_seconds=wait), wait, tries)
             else:
                 self._names.discard(run.group_id)
+        if given_up:
+            self._keep(run, failure or "too many rounds")
+
+    def _keep(self, run: CopyRun, failure: str) -> None:
+        try:
+            self._quarantine.keep("copy_trade", run.group_id, failure)
+        except PapercopyError as error:
+            _log.error("copy workflow %s (%s) was not kept: %s", run.group_id, failure, error)
