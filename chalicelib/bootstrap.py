@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.clock import SystemClock
@@ -91,7 +91,7 @@ class Services:
 def services_on(ports: Ports, starting_cash: int, rules: Rules | None = None) -> Services:
     """The use cases on these ports; `starting_cash` in micros opens executable portfolios."""
     store, clock, metrics = ports.store, ports.clock, ports.metrics
-    rules = rules or StoredRules(store, ports.quarantine, clock)
+    rules = rules or StoredRules(store, ports.quarantine, clock, metrics)
     directory = MarketDirectory(store, ports.catalogue, clock)
     group_fill = GroupFill(store, rules, clock, metrics)
     execute = ExecuteAttempt(store, PaperExecutor(ports.books, clock), metrics)
@@ -134,12 +134,8 @@ def venue_on(env: Environment, clock: Clock, metrics: Metrics, quarantine: Quara
     data = HttpClient(env.data_api_url, metrics, name="data_api", bucket=bucket)
     gamma = HttpClient(env.gamma_api_url, metrics, name="gamma", bucket=bucket)
     clob_http = HttpClient(env.clob_api_url, metrics, name="clob", bucket=bucket)
-    clob = Clob(clob_http, clock, metrics)
-
-    def refused(payload: str, error: str) -> None:
-        quarantine.keep("gamma", payload, error)
-
-    catalogue = Gamma(gamma, clob_http, refused=refused)
+    clob = Clob(clob_http, clock, metrics, refused=partial(quarantine.keep, "clob"))
+    catalogue = Gamma(gamma, clob_http, refused=partial(quarantine.keep, "gamma"))
     return Venue(DataApi(data), catalogue, clob, clob)
 
 

@@ -1,7 +1,8 @@
 """What the queue-driven Lambdas do: parse, call one service, report what to deliver again.
 
 A payload that can never be processed is quarantined with its text and acknowledged, so it never
-blocks its neighbours. On a FIFO queue a retryable failure also returns the rest of its group.
+blocks its neighbours. On the FIFO queue any other failure also returns the rest of its group,
+except at the last delivery: what is then buried must not take its successors along.
 """
 
 from __future__ import annotations
@@ -9,11 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    SqsFifoPartialProcessor,
-)
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
@@ -24,6 +21,12 @@ from chalicelib.observability import logger
 
 Event = dict[str, Any]
 RECORDS_MAX = 10
+RECEIVES_MAX = 5
+"""Deliveries of a fill message before the queue buries it: `maxReceiveCount` in base.yaml."""
+
+
+class HeldBack(PapercopyError):
+    """An earlier message of the same group failed in this batch; order is kept."""
 
 
 def _run(
@@ -41,18 +44,32 @@ def _run(
 
 def ingest_records(event: Event, services: Services, ports: Ports) -> PartialItemFailureResponse:
     """Ingest a batch of fill messages."""
+    held: set[str] = set()
 
     def handle(record: SQSRecord) -> None:
+        group, receives = _delivery(record)
+        if group in held:
+            raise HeldBack(group)
         try:
             services.ingest(parse_fill_message(record.body))
         except InvalidInput as error:
             ports.quarantine.keep("ingest", record.body, str(error))
             ports.metrics.count("messages_quarantined")
-        except PapercopyError as error:
-            logger.warning("fill message will be delivered again", error=str(error))
+        except Exception as error:
+            ports.metrics.count("messages_failed")
+            logger.warning("fill message failed", error=repr(error), group=group, receives=receives)
+            if receives < RECEIVES_MAX:
+                held.add(group)
             raise
 
-    return _run(SqsFifoPartialProcessor(skip_group_on_error=True), event, handle)
+    return _run(BatchProcessor(event_type=EventType.SQS), event, handle)
+
+
+def _delivery(record: SQSRecord) -> tuple[str, int]:
+    """The record's message group, and how often it was delivered, this time included."""
+    attributes: dict[str, str] = record.raw_event.get("attributes") or {}
+    group = attributes.get("MessageGroupId", "")
+    return group, int(attributes.get("ApproximateReceiveCount", "1"))
 
 
 def poll_records(event: Event, services: Services, ports: Ports) -> PartialItemFailureResponse:
@@ -63,6 +80,7 @@ def poll_records(event: Event, services: Services, ports: Ports) -> PartialItemF
             leaders = parse_poll_tick(record.body)
         except InvalidInput as error:
             ports.quarantine.keep("poll", record.body, str(error))
+            ports.metrics.count("messages_quarantined")
             return
         for leader in leaders:
             try:

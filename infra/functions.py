@@ -102,8 +102,9 @@ FUNCTIONS: tuple[Function, ...] = (
         "ingest",
         memory_mb=512,
         timeout_s=50,
+        # Registry: settings that were refused are reported by whoever met them.
         grants=(
-            *_reads("registry"),
+            _table("registry", (*_READ, "dynamodb:PutItem")),
             *_writes("activity", "portfolio"),
             _APPENDS_AUDIT,
             _consumes("fills.fifo"),

@@ -11,7 +11,7 @@ from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.registry import Heartbeat, SettingsRow
 from chalicelib.domain.rules import CopyRules
 from chalicelib.keyspace import settings_key
-from chalicelib.ports import Clock, Put, Quarantine, Store
+from chalicelib.ports import Clock, Metrics, Put, Quarantine, Store
 from chalicelib.services.heartbeats import beat
 from chalicelib.settings import CopySettings, evaluate
 
@@ -28,10 +28,13 @@ class StoredRules:
     on, and so do leaders whose rows are well.
     """
 
-    def __init__(self, store: Store, quarantine: Quarantine, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, quarantine: Quarantine, clock: Clock, metrics: Metrics
+    ) -> None:
         self._store = store
         self._quarantine = quarantine
         self._clock = clock
+        self._metrics = metrics
         self._known: dict[str, tuple[int, CopyRules]] = {}
         self._reported: set[str] = set()
 
@@ -63,6 +66,7 @@ class StoredRules:
         reason = f"settings {row.scope}: {error}"
         if row.text not in self._reported:
             self._reported.add(row.text)
+            self._metrics.count("settings_refused")
             self._quarantine.keep("settings", row.text, reason)
             beat(self._store, Heartbeat(SOURCE, self._clock.now_ms(), False, reason[:300]))
         return replace(CopyRules(), refused=reason)

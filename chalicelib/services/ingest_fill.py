@@ -16,11 +16,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chalicelib.domain.errors import Conflict, InvalidInput, PapercopyError, Retryable
-from chalicelib.domain.evidence import EVIDENCE_MAX, FillMessage
-from chalicelib.domain.exchange_log import Side
-from chalicelib.domain.identifiers import trade_id
+from chalicelib.domain.evidence import (
+    EVIDENCE_MAX,
+    ROWS_MAX,
+    ApiEvidence,
+    ChainEvidence,
+    FillMessage,
+)
+from chalicelib.domain.exchange_log import TIMESTAMP_MAX, Side
+from chalicelib.domain.identifiers import hash32, token_id, trade_id
+from chalicelib.domain.money import AMOUNT_MAX
 from chalicelib.domain.registry import Leader, first_second
 from chalicelib.domain.trade import (
+    API_ORDER,
     ApiRow,
     ChainLeg,
     Source,
@@ -69,6 +77,37 @@ def _by_trade(message: FillMessage) -> Iterator[_Evidence]:
             yield _Evidence(row.tx_hash, row.token_id, row.side, (), row.rows)
 
 
+def _check(message: FillMessage) -> None:
+    """Refuse what no fill can be, before anything of it is committed.
+
+    Raises InvalidInput naming the field.
+    """
+    if len(message.chain) + len(message.api) > EVIDENCE_MAX:
+        raise InvalidInput("chain", f"more than {EVIDENCE_MAX} items in one message")
+    items: list[ChainEvidence | ApiEvidence] = [*message.chain, *message.api]
+    for item in items:
+        hash32(item.tx_hash, "tx_hash")
+        token_id(item.token_id)
+    legs = [item.leg for item in message.chain]
+    rows = [row for item in message.api for row in item.rows]
+    parts: list[ChainLeg | ApiRow] = [*legs, *rows]
+    for part in parts:
+        if not 0 < part.shares <= AMOUNT_MAX:
+            raise InvalidInput("shares", f"above 0 and at most {AMOUNT_MAX} was expected")
+        if not 0 <= part.cash <= part.shares or not 0 <= (part.fee or 0) <= AMOUNT_MAX:
+            raise InvalidInput(
+                "cash", "a price of at most 1 and a fee that is no loan was expected"
+            )
+        if not 0 < part.ts_block <= TIMESTAMP_MAX * 1000:
+            raise InvalidInput("ts_block", "a time in milliseconds was expected")
+    for leg in legs:
+        hash32(leg.block_hash, "block_hash")
+        if not 0 <= leg.log_index < API_ORDER:
+            raise InvalidInput("log_index", f"0 to {API_ORDER - 1} was expected")
+    if any(not 0 < row.count <= ROWS_MAX for row in rows):
+        raise InvalidInput("count", f"1 to {ROWS_MAX} was expected")
+
+
 class IngestFill:
     """The one entry point of every source."""
 
@@ -91,8 +130,7 @@ class IngestFill:
             raise InvalidInput("leader", f"{message.leader} was never followed")
         if message.wallet not in leader.wallets:
             raise InvalidInput("wallet", f"{message.wallet} is not a wallet of {leader.leader}")
-        if len(message.chain) + len(message.api) > EVIDENCE_MAX:
-            raise InvalidInput("chain", f"more than {EVIDENCE_MAX} items in one message")
+        _check(message)
         for evidence in _by_trade(message):
             self._ingest(leader, message, evidence)
 

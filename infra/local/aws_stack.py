@@ -28,7 +28,6 @@ class AwsStack:
         )
         for noisy in ("urllib3.connectionpool", "moto", "werkzeug"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
-        os.environ.update(quiet)
         production.cache_clear()
         self._engine.start()
         made = production()
@@ -67,6 +66,7 @@ class AwsStack:
                 self._watcher.wait(STOP_SECONDS_MAX)
             except subprocess.TimeoutExpired:
                 self._watcher.kill()
+                self._watcher.wait(STOP_SECONDS_MAX)
         self._engine.stop()
         production.cache_clear()
 

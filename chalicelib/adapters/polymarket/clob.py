@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 
 from chalicelib.adapters.polymarket.book_shape import book_hash, hash_matches, parse_book
 from chalicelib.adapters.polymarket.http import JsonHttp, NotFound
@@ -27,8 +29,18 @@ def _chunks(token_ids: Sequence[str]) -> Iterator[list[str]]:
         yield distinct[start : start + CHUNK_TOKENS]
 
 
+REPORTED_MAX = 1_000
+
+
+def _ignore(_payload: str, _error: str) -> None:
+    return
+
+
 class Clob:
-    """Ports Books and Midpoints. Counts `clob_book_refused` and `clob_hash_mismatch`."""
+    """Ports Books and Midpoints. Counts `clob_book_refused` and `clob_hash_mismatch`.
+
+    `refused` is given the text of a book that does not parse, and the sentence why.
+    """
 
     def __init__(
         self,
@@ -36,11 +48,14 @@ class Clob:
         clock: Clock,
         metrics: Metrics,
         *,
+        refused: Callable[[str, str], None] = _ignore,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._http = http
         self._clock = clock
         self._metrics = metrics
+        self._refused = refused
+        self._reported: set[str] = set()
         self._sleep = sleep
 
     def book(self, token_id: str, not_before: int) -> Book | None:
@@ -116,16 +131,28 @@ class Clob:
         try:
             book = parse_book(raw, ts_received)
             matches = hash_matches(raw) if isinstance(raw, Mapping) else None
-        except InvalidInput:
-            self._metrics.count("clob_book_refused")
+        except InvalidInput as error:
+            self._report(raw, str(error))
             raise
         except UnicodeEncodeError as error:
-            self._metrics.count("clob_book_refused")
+            self._report(raw, "book: a text is not Unicode")
             raise InvalidInput("book", "a text is not Unicode") from error
         # Counted, not refused: a change of the venue's formula must not stop all execution.
         if matches is False:
             self._metrics.count("clob_hash_mismatch")
         return book
+
+    def _report(self, raw: object, error: str) -> None:
+        """Count a refused book, and keep its text once however often it is asked for."""
+        self._metrics.count("clob_book_refused")
+        text = json.dumps(raw, default=str)
+        name = sha256(text.encode()).hexdigest()
+        if name in self._reported:
+            return
+        if len(self._reported) >= REPORTED_MAX:
+            self._reported.clear()
+        self._reported.add(name)
+        self._refused(text, error)
 
     def _await(self, not_before: int) -> int:
         """The time once it is at least `not_before`."""
