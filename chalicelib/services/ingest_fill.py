@@ -95,9 +95,7 @@ def _check(message: FillMessage) -> None:
         if not 0 < part.shares <= AMOUNT_MAX:
             raise InvalidInput("shares", f"above 0 and at most {AMOUNT_MAX} was expected")
         if not 0 <= part.cash <= part.shares or not 0 <= (part.fee or 0) <= AMOUNT_MAX:
-            raise InvalidInput(
-                "cash", "a price of at most 1 and a fee that is no loan was expected"
-            )
+            raise InvalidInput("cash", "a price of at most 1 and a fee in bounds were expected")
         if not 0 < part.ts_block <= TIMESTAMP_MAX * 1000:
             raise InvalidInput("ts_block", "a time in milliseconds was expected")
     for leg in legs:
