@@ -89,12 +89,16 @@ BODIES = {
 }
 
 
+# Inside one process messages are values and polls are calls: only the queue has bodies.
+only_with_a_queue = pytest.mark.parametrize("listening", ["aws"], indirect=True, scope="module")
+
+
+@only_with_a_queue
 @pytest.mark.parametrize("case", BODIES)
 def test_a_malformed_body_in_the_middle_of_a_line(
     engine: Engine, leader: str, past: int, case: str
 ) -> None:
-    if not isinstance(engine, AwsRun):
-        pytest.skip("inside one process messages are values and have no body")
+    assert isinstance(engine, AwsRun)
     body, field = BODIES[case]
     if body is None:
         wrong = json.loads(json.dumps({"v": 1, "message": _plain(bought(leader, past, 9))}))
@@ -171,9 +175,9 @@ def test_messages_with_impossible_values(engine: Engine, past: int) -> None:
     assert (held_up, kept) == (set(), sorted(IMPOSSIBLE))
 
 
+@only_with_a_queue
 def test_a_malformed_poll_tick(engine: Engine) -> None:
-    if not isinstance(engine, AwsRun):
-        pytest.skip("inside one process polls are calls and have no body")
+    assert isinstance(engine, AwsRun)
     refusals = Counter(engine, "messages_quarantined")
     sqs, url = engine.engine.client("sqs"), engine.engine.queue_url("polls")
     sqs.send_message(QueueUrl=url, MessageBody='{"v":1,"leaders":"all"}')
