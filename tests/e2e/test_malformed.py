@@ -80,42 +80,6 @@ class Counter:
 
 # --- messages
 
-BODIES = {
-    "not JSON": ("{", "body"),
-    "another version": ('{"v":2,"message":{}}', "v"),
-    "no message": ('{"v":1}', "message"),
-    "a number for an address": ('{"v":1,"message":{"leader":5}}', "message.leader"),
-    "an amount as text": (None, "message.chain.0.leg.shares"),
-}
-
-
-# Inside one process messages are values and polls are calls: only the queue has bodies.
-only_with_a_queue = pytest.mark.parametrize("listening", ["aws"], indirect=True, scope="module")
-
-
-@only_with_a_queue
-@pytest.mark.parametrize("case", BODIES)
-def test_a_malformed_body_in_the_middle_of_a_line(
-    engine: Engine, leader: str, past: int, case: str
-) -> None:
-    assert isinstance(engine, AwsRun)
-    body, field = BODIES[case]
-    if body is None:
-        wrong = json.loads(json.dumps({"v": 1, "message": _plain(bought(leader, past, 9))}))
-        wrong["message"]["chain"][0]["leg"]["shares"] = "many"
-        body = json.dumps(wrong)
-    refusals = Counter(engine, "messages_quarantined")
-    engine.send(bought(leader, past, 1))
-    engine.send_body(body, leader)
-    engine.send(bought(leader, past + 1, 2))
-    engine.settle()
-    assert [counted(engine, leader, tx(n)) for n in (1, 2)] == [10_000 * M] * 2
-    (kept,) = engine.refused()
-    assert (kept["source"], kept["payload"]) == ("ingest", body)
-    assert kept["error"].startswith(f"{field}:")
-    assert refusals.moved() == 1
-    assert engine.buried() == []
-
 
 def _plain(message: FillMessage) -> dict[str, Any]:
     from chalicelib.adapters.codec import to_plain
@@ -173,19 +137,6 @@ def test_messages_with_impossible_values(engine: Engine, past: int) -> None:
     kept = sorted(line["error"].split(":")[0] for line in engine.refused())
     engine.buried()
     assert (held_up, kept) == (set(), sorted(IMPOSSIBLE))
-
-
-@only_with_a_queue
-def test_a_malformed_poll_tick(engine: Engine) -> None:
-    assert isinstance(engine, AwsRun)
-    refusals = Counter(engine, "messages_quarantined")
-    sqs, url = engine.engine.client("sqs"), engine.engine.queue_url("polls")
-    sqs.send_message(QueueUrl=url, MessageBody='{"v":1,"leaders":"all"}')
-    engine.settle()
-    (kept,) = engine.refused()
-    assert (kept["source"], kept["payload"]) == ("poll", '{"v":1,"leaders":"all"}')
-    assert kept["error"].startswith("leaders:")
-    assert refusals.moved() == 1
 
 
 # --- rows
@@ -285,3 +236,54 @@ def test_leaders_are_apart(engine: Engine, past: int) -> None:
     engine.settle()
     assert counted(engine, two, tx(1)) == 10_000 * M
     assert sum(STRANGER in str(line["error"]) for line in engine.refused()) == 10
+
+
+# --- bodies, which only a queue has
+
+BODIES = {
+    "not JSON": ("{", "body"),
+    "another version": ('{"v":2,"message":{}}', "v"),
+    "no message": ('{"v":1}', "message"),
+    "a number for an address": ('{"v":1,"message":{"leader":5}}', "message.leader"),
+    "an amount as text": (None, "message.chain.0.leg.shares"),
+}
+
+# Inside one process messages are values and polls are calls: only the queue has bodies.
+only_with_a_queue = pytest.mark.parametrize("listening", ["aws"], indirect=True, scope="module")
+
+
+@only_with_a_queue
+@pytest.mark.parametrize("case", BODIES)
+def test_a_malformed_body_in_the_middle_of_a_line(
+    engine: Engine, leader: str, past: int, case: str
+) -> None:
+    assert isinstance(engine, AwsRun)
+    body, field = BODIES[case]
+    if body is None:
+        wrong = json.loads(json.dumps({"v": 1, "message": _plain(bought(leader, past, 9))}))
+        wrong["message"]["chain"][0]["leg"]["shares"] = "many"
+        body = json.dumps(wrong)
+    refusals = Counter(engine, "messages_quarantined")
+    engine.send(bought(leader, past, 1))
+    engine.send_body(body, leader)
+    engine.send(bought(leader, past + 1, 2))
+    engine.settle()
+    assert [counted(engine, leader, tx(n)) for n in (1, 2)] == [10_000 * M] * 2
+    (kept,) = engine.refused()
+    assert (kept["source"], kept["payload"]) == ("ingest", body)
+    assert kept["error"].startswith(f"{field}:")
+    assert refusals.moved() == 1
+    assert engine.buried() == []
+
+
+@only_with_a_queue
+def test_a_malformed_poll_tick(engine: Engine) -> None:
+    assert isinstance(engine, AwsRun)
+    refusals = Counter(engine, "messages_quarantined")
+    sqs, url = engine.engine.client("sqs"), engine.engine.queue_url("polls")
+    sqs.send_message(QueueUrl=url, MessageBody='{"v":1,"leaders":"all"}')
+    engine.settle()
+    (kept,) = engine.refused()
+    assert (kept["source"], kept["payload"]) == ("poll", '{"v":1,"leaders":"all"}')
+    assert kept["error"].startswith("leaders:")
+    assert refusals.moved() == 1
