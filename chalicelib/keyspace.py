@@ -115,9 +115,11 @@ def head_key(portfolio_id: str, epoch: int) -> Key:
     return Key("portfolio", portfolio_pk(portfolio_id, epoch), "head")
 
 
-def work_key(portfolio_id: str, epoch: int, ts_due: int, ref: str) -> Key:
-    """A work row; sort keys order by due time, then id."""
-    return Key("portfolio", portfolio_pk(portfolio_id, epoch), f"work#{ts_due:013d}#{ref}")
+def work_key(row: Work) -> Key:
+    """A work row; sort keys order by due time, decision time, the leader's own order, then id."""
+    times = f"{row.ts_due:013d}#{row.ts_decided:013d}#{row.ts_block:013d}#{row.order:08d}"
+    sk = f"work#{times}#{row.ref}"
+    return Key("portfolio", portfolio_pk(row.portfolio_id, row.epoch), sk)
 
 
 def entry_key(
@@ -199,7 +201,7 @@ _PLACES: dict[type, Callable[..., Place]] = {
         group_key(r.leader, r.token_id, r.side, r.number), None, _expires(r.opened, _FILL_DAYS)
     ),
     Head: lambda r: Place(head_key(r.portfolio_id, r.epoch)),
-    Work: lambda r: Place(work_key(r.portfolio_id, r.epoch, r.ts_due, r.ref)),
+    Work: lambda r: Place(work_key(r)),
     Entry: lambda r: Place(
         entry_key(r.portfolio_id, r.epoch, r.ts_effective, r.order, r.reference, r.kind)
     ),

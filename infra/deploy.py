@@ -21,7 +21,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+)
 
 from infra.chalice_files import PROJECT_ROOT, assemble
 from infra.chalice_state import ChaliceState
@@ -60,6 +65,7 @@ class Target:
     environment: Mapping[str, str] = field(default_factory=dict)
     app_parameters: Mapping[str, str] = field(default_factory=dict)
     watcher_image: str = ""
+    no_watcher: bool = False
     alarm_email: str = ""
     with_dependencies: bool = True
     report: Callable[[str], None] = print
@@ -189,7 +195,7 @@ class Deployment:
 
     def _deploy_chalice(self) -> None:
         target = self.target
-        assemble(target.source, target.build, target.stage, target.environment)
+        assemble(target.source, target.build, target.stage, self._environment())
         if target.with_dependencies:
             vendor(target.source / "requirements.txt", target.build, target.build_root / "cache")
         self.state.write(target.build / ".chalice")
@@ -227,11 +233,23 @@ class Deployment:
         parameters = {
             "Stage": self.target.stage,
             "CopyTradeDefinition": render_workflow(asl, self.target.stage, self.region, account),
-            "WatcherImage": self.target.watcher_image,
+            "WatcherImage": self._watcher_image(),
             **self.target.app_parameters,
         }
         template = (PROJECT_ROOT / "infra" / "app.yaml").read_text()
         self._stacks.put(self.target.app_stack, template, parameters)
+
+    def _watcher_image(self) -> str:
+        """The image given, or the one that runs: deploying again must not remove a watcher."""
+        if self.target.no_watcher:
+            return ""
+        running = self._stacks.parameter(self.target.app_stack, "WatcherImage")
+        return self.target.watcher_image or running
+
+    def _environment(self) -> dict[str, str]:
+        """What the functions are given; without a watcher the stage says that it only polls."""
+        only_polls = not self.target.is_local and not self._watcher_image()
+        return {**({"TRIGGER_MODE": "api"} if only_polls else {}), **self.target.environment}
 
     def _check_watcher_secret(self) -> None:
         if not self.target.watcher_image or self.target.is_local:
@@ -257,12 +275,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("action", choices=["up", "down", "plan"])
     parser.add_argument("--stage", required=True)
     parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"))
-    parser.add_argument("--watcher-image", default="")
+    parser.add_argument("--watcher-image", default="", help="kept on later runs without it")
+    parser.add_argument("--no-watcher", action="store_true", help="remove the watcher")
     parser.add_argument("--alarm-email", default="")
     parser.add_argument("--env", type=_name_and_value, action="append", default=[])
     parser.add_argument("--set", type=_name_and_value, action="append", default=[])
     parser.add_argument("--delete-data", action="store_true")
     return parser.parse_args()
+
+
+def _refuse(message: str) -> int:
+    print(f"deploy: {message}", file=sys.stderr)
+    return 1
 
 
 def main() -> int:
@@ -274,6 +298,7 @@ def main() -> int:
             environment=dict(arguments.env),
             app_parameters=dict(arguments.set),
             watcher_image=arguments.watcher_image,
+            no_watcher=arguments.no_watcher,
             alarm_email=arguments.alarm_email,
         )
         if arguments.action == "down":
@@ -285,6 +310,12 @@ def main() -> int:
     except DeployFailed as failure:
         print(failure, file=sys.stderr)
         return 1
+    except NoCredentialsError:
+        return _refuse("no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret")
+    except NoRegionError:
+        return _refuse("no AWS region: set AWS_REGION or AWS_DEFAULT_REGION")
+    except (BotoCoreError, ClientError) as error:
+        return _refuse(f"AWS does not answer as expected: {error}")
     return 0
 
 

@@ -33,6 +33,14 @@ class Stacks:
         ]
         return live[0] if live else None
 
+    def parameter(self, name: str, parameter: str) -> str:
+        """Value of a stack's parameter; empty when the stack or the parameter does not exist."""
+        if self.status(name) is None:
+            return ""
+        (stack, *_) = self.cloudformation.describe_stacks(StackName=name)["Stacks"]
+        values = {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
+        return str(values.get(parameter, ""))
+
     def put(self, name: str, template: str, parameters: Mapping[str, str]) -> None:
         """Create or update; a failed creation is removed first, since AWS cannot update it."""
         status = self._settled(name)

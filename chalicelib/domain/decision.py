@@ -23,8 +23,8 @@ class Inputs:
     """Everything a decision may look at; amounts in micros.
 
     `held` and `exit_debt` are our shares of this token that came from this leader; `free_cash` is
-    cash less reservations. Nothing is placed before `not_before` (milliseconds), which lies after
-    `ts_decided` when an order of ours had to be waited for.
+    cash less reservations. `not_before` (milliseconds) lies after `ts_decided` when an order of
+    ours had to be waited for: then it takes the place of the decision time.
     """
 
     attempt_id: str
@@ -190,10 +190,7 @@ def owed(inputs: Inputs) -> int:
 
 def _order(inputs: Inputs, shares: int, limit: int) -> Order:
     delay_ms = inputs.market.delay_ms if inputs.market else 0
-    placed = max(
-        placed_at(inputs.group.ts_decided, inputs.attempt_id, inputs.rules, delay_ms),
-        inputs.not_before,
-    )
+    placed = placed_at(inputs.ts_book, inputs.attempt_id, inputs.rules, delay_ms)
     return Order(
         token_id=inputs.group.token_id,
         side=inputs.group.side,

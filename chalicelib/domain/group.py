@@ -51,6 +51,7 @@ class Group:
     opened: int
     window_ms: int
     ts_block: int
+    order: int
     shares: int
     cash: int
     fills: int
@@ -108,6 +109,7 @@ def open_group(
         opened=fill.ts_seen,
         window_ms=window_ms,
         ts_block=fill.ts_block,
+        order=fill.order,
         shares=fill.fill_shares,
         cash=fill.fill_cash,
         fills=1,

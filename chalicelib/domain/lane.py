@@ -18,6 +18,8 @@ ROWS_PER_ADVANCE_MAX = 8
 class Work:
     """An undecided group or an unfinished attempt, due at `ts_due` (milliseconds).
 
+    What is due together goes by decision time, then by the order of the leader's own fills
+    (`ts_block`, `order` of the group's first): a poll sees many of them at one moment.
     `ref` is the group's or the attempt's id; `group_number` with leader, token and side finds the
     group's row, `ts_decided` with `ref` the attempt's.
     """
@@ -32,6 +34,8 @@ class Work:
     side: Side
     group_number: int
     ts_decided: int
+    ts_block: int
+    order: int
     version: int = 0
 
 

@@ -180,7 +180,7 @@ class AdvancePortfolio:
         self._metrics.count(f"decisions_{decision.verdict.lower()}")
 
     def _buys_under_way(self, row: Work) -> list[Work]:
-        """Our placed, unexecuted BUYs of a SELL's token and leader."""
+        """Our placed, unexecuted BUYs of a SELL's token and leader, decided before it."""
         if row.side == "BUY":
             return []
         ref = portfolios.portfolio_ref(self._store, row.portfolio_id)
@@ -190,6 +190,7 @@ class AdvancePortfolio:
             for other in waiting
             if (other.kind, other.side) == ("attempt", "BUY")
             and (other.token_id, other.leader) == (row.token_id, row.leader)
+            and other.ts_decided <= row.ts_decided
         ]
 
     def _close(self, row: Work) -> Group:

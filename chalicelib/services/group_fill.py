@@ -131,4 +131,6 @@ def _work(group: Group, ref: PortfolioRef) -> Work:
         side=group.side,
         group_number=group.number,
         ts_decided=group.ts_decided,
+        ts_block=group.ts_block,
+        order=group.order,
     )

@@ -74,8 +74,10 @@ class ReadModels:
         """What works, what does not, and since when. `facts` name engine, stage and venue."""
         beats = heartbeats(self._store)
         now = self._clock.now_ms()
-        chain = _chain(beats.get("watcher"), mode, now)
-        api = _api(beats.get("data_api"), mode, now)
+        followed = min((leader.followed_from for leader in leaders(self._store)), default=now)
+        waiting = now - followed < _SILENT_MS
+        chain = _chain(beats.get("watcher"), mode, now, waiting)
+        api = _api(beats.get("data_api"), mode, now, waiting)
         registry, settings = beats.get("registry"), beats.get("settings")
         reasons = [
             *([f"Polygon: {chain['detail']}"] if chain["state"] == "down" else []),
@@ -310,11 +312,13 @@ def _portfolio(
     }
 
 
-def _chain(heartbeat: Heartbeat | None, mode: str, now: int) -> Json:
+def _chain(heartbeat: Heartbeat | None, mode: str, now: int, waiting: bool) -> Json:
     if mode == "api":
         return _source("off", "not used in mode api")
-    if heartbeat is None:
+    if heartbeat is None and waiting:
         return _source("starting", "waiting for the watcher's first sign of life")
+    if heartbeat is None:
+        return _source("down", "no watcher was ever heard of")
     silent = now - heartbeat.ts > _CHAIN_SILENT_MS
     detail = f"the watcher is silent for {(now - heartbeat.ts) // 1000} s" if silent else ""
     return {
@@ -337,11 +341,12 @@ def _source(state: str, detail: str) -> Json:
     }
 
 
-def _api(heartbeat: Heartbeat | None, mode: str, now: int) -> Json:
+def _api(heartbeat: Heartbeat | None, mode: str, now: int, waiting: bool) -> Json:
     if mode == "polygon":
         return {"state": "off", "last_poll_at": None, "detail": "not polled in mode polygon"}
     if heartbeat is None:
-        return {"state": "starting", "last_poll_at": None, "detail": "waiting for the first poll"}
+        state, detail = ("starting", "waiting for") if waiting else ("down", "there never was")
+        return {"state": state, "last_poll_at": None, "detail": f"{detail} a first poll"}
     silent = now - heartbeat.ts > _SILENT_MS
     detail = f"no poll for {(now - heartbeat.ts) // 1000} s" if silent else heartbeat.detail
     return {

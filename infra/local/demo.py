@@ -22,7 +22,7 @@ from infra.local.simulator_process import SimulatorProcess
 from infra.local.stack import EngineName, Stack, open_stack, wait_until
 from infra.local.summary import render, rows
 
-FILLS_PER_MINUTE = {"embedded": 240, "aws": 120}
+FILLS_PER_MINUTE = {"embedded": 240, "aws": 60}
 """As fast as one machine plays the whole venue and the whole of AWS without falling behind."""
 LEADERS_WAIT_S = {"embedded": 5, "aws": 15}
 MARGIN_SECONDS = 120

@@ -38,7 +38,9 @@ log = logging.getLogger(__name__)
 WORKERS = 2
 TAKE_MAX = 8
 TAKE_SECONDS = 0.5
-SWEEP_S = 60
+SWEEP_S = 5
+OVERDUE_MS = 4_000
+"""In one process a row this late was forgotten; its book can still be had."""
 MARK_S = 30
 SYNC_S = 900
 EXPIRE_S = 600
@@ -243,7 +245,7 @@ class EmbeddedEngine:
             self._stop.wait(max(0.05, rest))
 
     def _sweep(self) -> None:
-        self.services.sweep()
+        self.services.sweep(OVERDUE_MS)
 
     def _expire(self) -> None:
         self.store.sweep_expired(self.clock.now_ms() // 1000)

@@ -21,6 +21,7 @@ from moto.server import ThreadedMotoServer
 from infra.chalice_files import PROJECT_ROOT
 from infra.deploy import Deployment, Target
 from infra.functions import APP_NAME
+from infra.local.dispatch import patch_dispatch
 from infra.local.dynamo import patch_dynamodb
 from infra.local.functions import FunctionRuntime, patch_lambda
 from infra.local.http_server import HttpServer
@@ -135,6 +136,7 @@ class AwsEngine:
         patch_step_functions(self._patches, self.endpoint_url, self._wait_scale)
         patch_lambda(self._patches, self.runtime)
         patch_api_gateway(self._patches)
+        patch_dispatch(self._patches)
         patch_cloudformation(self._patches)
         self._build_root = Path(tempfile.mkdtemp(prefix="papercopy-"))
         functions, sqs = self.client("lambda"), self.client("sqs")

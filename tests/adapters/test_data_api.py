@@ -96,9 +96,21 @@ def test_pages_are_bounded_and_must_not_repeat() -> None:
         DataApi(circle).poll(WALLET, 9)
     numbers = iter(range(100))
     endless = FakeHttp(lambda path, asked: page([], f"c{next(numbers)}"))
-    with pytest.raises(Retryable, match="more than 3 pages"):
+    with pytest.raises(Retryable, match="more pages"):
         DataApi(endless, pages_max=3).poll(WALLET, 9)
     assert len(endless.calls) == 3
+
+
+def test_a_poll_of_too_many_pages_ends_with_a_whole_second() -> None:
+    numbers = iter(range(1, 100))
+
+    def answer(path: str, asked: object) -> object:
+        n = next(numbers)
+        rows = [row(timestamp=1_790_000_000 + n), row(timestamp=1_790_000_000 + n + 1)]
+        return page(rows, f"c{n}")
+
+    poll = DataApi(FakeHttp(answer), pages_max=3).poll(WALLET, 9)
+    assert [e.timestamp - 1_790_000_000 for e in poll.events] == [1, 2, 2, 3, 3]
 
 
 def test_status() -> None:

@@ -32,6 +32,8 @@ def missing() -> str | None:
     return None
 
 
+if os.environ.get("REQUIRE_BROWSER") and missing():
+    raise RuntimeError(f"the browser tests must run here, but {missing()}")
 pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
 

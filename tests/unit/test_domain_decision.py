@@ -34,6 +34,7 @@ def group(**changes: object) -> Group:
         "opened": NOW_MS - 2_000,
         "window_ms": 2_000,
         "ts_block": NOW_MS - 5_000,
+        "order": 0,
         "shares": 2_000 * U,
         "cash": 1_000 * U,
         "fills": 1,

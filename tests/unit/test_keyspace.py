@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import get_args
 
 from hypothesis import given
@@ -30,7 +31,7 @@ from tests.unit.wire import CONDITION, LEADER, NOW_MS, YES, hash_of, market
 TRADE = new_trade(
     LEADER, LEADER, hash_of("tx"), YES, "BUY", source="api", backfill=False, ts_listed=NOW_MS
 )
-WORK = Work("main/global", 2, NOW_MS, "group", "g1", LEADER, YES, "BUY", 7, NOW_MS)
+WORK = Work("main/global", 2, NOW_MS, "group", "g1", LEADER, YES, "BUY", 7, NOW_MS, NOW_MS, 3)
 ATTEMPT = Attempt(
     attempt_id="a1",
     group_id="g",
@@ -59,7 +60,12 @@ PLACES = [
     (FILL, "activity", "trade#t", "fill#000003"),
     (group(), "activity", f"line#{LEADER}#{YES}#BUY", "group#000000001"),
     (Head("main/global", "global", "", 2, 1, 1), "portfolio", "main/global#2", "head"),
-    (WORK, "portfolio", "main/global#2", "work#1795000000000#g1"),
+    (
+        WORK,
+        "portfolio",
+        "main/global#2",
+        "work#1795000000000#1795000000000#1795000000000#00000003#g1",
+    ),
     (ENTRY, "portfolio", "main/global#2", "entry#1795000000000#00000012#a1#FEE"),
     (
         Position("main/global", 2, YES, LEADER),
@@ -110,10 +116,24 @@ def test_listings_and_life_times() -> None:
 TIMES = st.integers(0, 9_999_999_999_999)
 
 
-@given(st.lists(st.tuples(TIMES, st.text("0123456789abcdef", min_size=4, max_size=4))))
-def test_work_rows_sort_by_due_time_then_id(rows: list[tuple[int, str]]) -> None:
-    by_key = sorted(rows, key=lambda row: k.work_key("p", 1, *row).sk)
-    assert by_key == sorted(rows)
+WORKS = st.builds(
+    lambda due, decided, block, order, ref: replace(
+        WORK, ts_due=due, ts_decided=decided, ts_block=block, order=order, ref=ref
+    ),
+    TIMES,
+    TIMES,
+    TIMES,
+    st.integers(0, 99_999_999),
+    st.text("0123456789abcdef", min_size=4, max_size=4),
+)
+
+
+@given(st.lists(WORKS))
+def test_work_rows_sort_by_due_and_decision_time_then_the_leaders_order(rows: list[Work]) -> None:
+    by_key = sorted(rows, key=lambda row: k.work_key(row).sk)
+    assert by_key == sorted(
+        rows, key=lambda r: (r.ts_due, r.ts_decided, r.ts_block, r.order, r.ref)
+    )
 
 
 @given(st.lists(st.tuples(TIMES, st.integers(0, 99_999_999))))
@@ -124,7 +144,7 @@ def test_entries_sort_by_effective_time_then_order(rows: list[tuple[int, int]]) 
 
 @given(TIMES, st.text("0123456789abcdef", min_size=1))
 def test_work_due_by_a_moment_is_a_key_range(ts: int, ref: str) -> None:
-    key = k.work_key("p", 1, ts, ref).sk
+    key = k.work_key(replace(WORK, ts_due=ts, ref=ref)).sk
     assert "work#" < key < f"work#{ts + 1:013d}" or ts == 9_999_999_999_999
 
 

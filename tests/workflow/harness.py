@@ -187,7 +187,18 @@ class System:
             rows += [
                 a for _, a in self.store.feed(Attempt, "portfolio", feed, before=None, limit=1000)
             ]
-        return sorted(rows, key=lambda a: (a.decision.ts_decided, a.portfolio_id))
+        return sorted(
+            rows,
+            key=lambda a: (
+                a.decision.ts_decided,
+                a.order.ts_placed if a.order else 0,
+                a.portfolio_id,
+            ),
+        )
+
+    def attempt_sides(self, portfolio: str = "main/global") -> list[tuple[str, str]]:
+        """Side and status of one portfolio's attempts by decision time."""
+        return [(a.side, a.status) for a in self.attempts() if a.portfolio_id == portfolio]
 
     def attempt(self, portfolio: str = "main/global") -> Attempt:
         (found,) = [a for a in self.attempts() if a.portfolio_id == portfolio]

@@ -22,10 +22,12 @@ from tests.workflow.harness import (
     T0,
     TOKEN,
     System,
+    api,
     book,
     chain,
     leg,
     market,
+    row,
 )
 
 M = 1_000_000
@@ -301,6 +303,48 @@ def test_a_leader_who_flips_is_followed_out(system: System) -> None:
     assert_books_balance(system)
 
 
+@pytest.mark.parametrize("number", range(6))
+def test_what_one_poll_shows_is_decided_in_the_leaders_own_order(number: int) -> None:
+    system = System()
+    system.follow()
+    system.clock.advance(30_000)
+    ts = system.clock.now_ms()
+    bought = row(10_000 * M, 510_000, ts_block=ts - 12_000)
+    sold = row(10_000 * M, 510_000, ts_block=ts - 4_000)
+    messages = [
+        api([bought], number=10 + number, ts_seen=ts),
+        api([sold], number=20 + number, side="SELL", ts_seen=ts),
+    ]
+    for message in messages:
+        system.services.ingest(message)
+    system.run_workflows()
+    assert system.attempt_sides() == [("BUY", "FILLED"), ("SELL", "FILLED")]
+    assert system.position().shares == 0
+
+
+def test_a_sell_waits_only_for_the_buys_decided_before_it() -> None:
+    system = System()
+    system.venue.market = market(delay_ms=3_000)
+    system.follow()
+    system.clock.advance(10_000)
+    buys(system)
+    system.clock.advance(1_000)
+    sells(system, 10_000)
+    system.clock.advance(2_500)
+    buys(system, number=3)
+    system.run_workflows()
+    assert system.attempt_sides() == [("BUY", "FILLED"), ("SELL", "FILLED"), ("BUY", "FILLED")]
+    assert system.position().shares == 98_070_000
+    (sell,) = [a for a in system.attempts() if a.side == "SELL" and a.portfolio_id == "main/global"]
+    (first, _) = [
+        a for a in system.attempts() if a.side == "BUY" and a.portfolio_id == "main/global"
+    ]
+    assert sell.order is not None
+    assert first.order is not None
+    # Decided when our purchase was through, placed as late after that as any other order.
+    assert 3_750 <= sell.order.ts_placed - first.order.ts_placed <= 4_001
+
+
 def test_what_two_sells_in_flight_owe_adds_up() -> None:
     system = System()
     system.venue.market = market(delay_ms=3_000)
@@ -333,7 +377,7 @@ def test_a_token_the_venue_refuses_does_not_stop_the_others(system: System) -> N
 
 def test_a_row_that_can_never_be_worked_off_is_buried_with_its_reason(system: System) -> None:
     ref = all_portfolios(system.store)[0]
-    broken = Work(ref.portfolio_id, 1, T0, "group", "gone", LEADER, TOKEN, "BUY", 99, T0)
+    broken = Work(ref.portfolio_id, 1, T0, "group", "gone", LEADER, TOKEN, "BUY", 99, T0, T0, 0)
     system.store.commit([Put(broken)])
     buys(system)
     system.run_workflows()

@@ -70,6 +70,18 @@ def _event(row: object, wallet: str) -> ActivityEvent:
     return event
 
 
+def _whole_seconds(events: list[ActivityEvent], refused: list[tuple[str, str]]) -> ActivityPoll:
+    """The events before the newest second among them, whose rest may lie on the next page.
+
+    Raises Retryable when all of them are of one second.
+    """
+    newest = max((event.timestamp for event in events), default=0)
+    complete = sorted((e for e in events if e.timestamp < newest), key=lambda e: e.timestamp)
+    if not complete:
+        raise Retryable("data: more pages of activity than one poll may read, all of one second")
+    return ActivityPoll(tuple(complete), tuple(refused))
+
+
 class DataApi:
     """Port ActivityFeed."""
 
@@ -89,8 +101,9 @@ class DataApi:
     def poll(self, wallet: str, since_seconds: int) -> ActivityPoll:
         """All activity with block time ≥ `since_seconds`, all pages, oldest first.
 
-        Types are filtered by the caller: the venue is said to ignore lists of types. Raises
-        Retryable when any page failed or the poll has more pages than allowed.
+        A poll that would need more pages than allowed ends before its newest second, so that
+        what it shows is complete and the next one goes on from there. Types are filtered by the
+        caller: the venue is said to ignore lists of types. Raises Retryable when a page failed.
         """
         wallet = address(wallet, "wallet")
         events: list[ActivityEvent] = []
@@ -113,7 +126,7 @@ class DataApi:
             if cursor in cursors:
                 raise Retryable("data: the activity pages go in a circle")
             cursors.add(cursor)
-        raise Retryable(f"data: more than {self._pages_max} pages of activity in one poll")
+        return _whole_seconds(events, refused)
 
     def _query(self, wallet: str, since_seconds: int, cursor: str | None) -> list[tuple[str, str]]:
         """The same filters on every page; `_` defeats the cache, which is keyed by address."""
