@@ -45,7 +45,8 @@ def test_stop_leaves_no_thread_no_variable_and_no_patch(
         started = time.monotonic()
     assert time.monotonic() - started < STOP_S_MAX
     assert dict(os.environ) == before
-    assert set(threading.enumerate()) == threads
+    # Request threads of an earlier engine may still have been on their way out before.
+    assert set(threading.enumerate()) <= threads
     assert URLLib3Session.send is send
     assert "app" not in engine.runtime.__dict__
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -74,8 +74,22 @@ def test_markets_and_books(venue: dict[str, object]) -> None:
     assert hash_matches(raw) is True
 
 
-def watch(venue: dict[str, object], recorder: Recorder, seconds: float) -> None:
-    """Listen for a while, with a dropped connection and repeated logs on the way."""
+WAIT_S_MAX = 60
+
+
+def trades(recorder: Recorder) -> int:
+    return len({e.tx_hash for m in list(recorder.messages) for e in m.chain})
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S_MAX
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {WAIT_S_MAX} s"
+        await asyncio.sleep(0.05)
+
+
+def watch(venue: dict[str, object], recorder: Recorder) -> None:
+    """Listen until enough was heard, with a dropped connection on the way."""
     leaders = dict.fromkeys(venue["leaders"], "lead")
     node = PolygonRpc(client(venue, "polygon_http", recorder))
     around = Surroundings(
@@ -94,9 +108,11 @@ def watch(venue: dict[str, object], recorder: Recorder, seconds: float) -> None:
     async def scenario() -> None:
         stop = asyncio.Event()
         task = asyncio.create_task(watcher.run(stop))
-        await asyncio.sleep(seconds / 2)
+        await until(lambda: trades(recorder) > 3, "first trades")
         await asyncio.to_thread(control(venue).post, "/faults", {"disconnect": True})
-        await asyncio.sleep(seconds / 2)
+        await until(lambda: recorder.counts.get("watcher_reconnects", 0) > 0, "new connection")
+        before = trades(recorder)
+        await until(lambda: trades(recorder) > before + 5, "trades after the drop")
         stop.set()
         await task
 
@@ -123,7 +139,7 @@ def test_both_sources_tell_the_truth_in_spite_of_faults(venue: dict[str, object]
     recorder = Recorder()
     faults = {"duplicate_logs": True, "http_error_rate": 0.2, "http_429_rate": 0.05}
     control(venue).post("/faults", faults)
-    watch(venue, recorder, 3)
+    watch(venue, recorder)
     truth = truth_of(venue)
     assert len(truth) > 10
 
