@@ -174,7 +174,7 @@ def test_accept_then_drop_is_no_hot_loop() -> None:
         node, recorder = Node(drop_at_once=True), Recorder()
         async with running(node, recorder):
             await asyncio.sleep(1)
-            # 0.02 to 0.2 s steps, at least half of each: about ten in a second, fewer when the machine is busy.
+            # 0.02 to 0.2 s steps, at least half of each: about ten in a second, fewer when busy.
             assert 2 <= node.accepted <= 16
             node.drop_at_once = False
             await until(lambda: node.sockets)
