@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.rules import CopyRules
+from chalicelib.validation import refusal
 
 Usdc = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)]
 Fraction = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)]
@@ -109,11 +110,6 @@ class CopySettings(BaseModel):
         return CopyRules(digest=sha256(text.encode()).hexdigest()[:16], **values)
 
 
-def _refusal(error: ValidationError) -> InvalidInput:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return InvalidInput(".".join(str(p) for p in first["loc"]) or "settings", first["msg"])
-
-
 def evaluate(*layers: Mapping[str, object]) -> CopySettings:
     """Defaults overridden by each layer in turn. Raises InvalidInput naming the setting."""
     merged: dict[str, object] = {}
@@ -122,7 +118,7 @@ def evaluate(*layers: Mapping[str, object]) -> CopySettings:
     try:
         return CopySettings.model_validate(merged)
     except ValidationError as error:
-        raise _refusal(error) from error
+        raise refusal(error, "settings") from error
 
 
 class Environment(BaseModel):
@@ -173,6 +169,6 @@ def environment(variables: Mapping[str, str] | None = None) -> Environment:
     try:
         return Environment.model_validate(values)
     except ValidationError as error:
-        refusal = _refusal(error)
-        variable = next((k for k, n in _NAMES.items() if n == refusal.field), refusal.field)
-        raise InvalidInput(variable, refusal.reason) from error
+        refused = refusal(error, "settings")
+        variable = next((k for k, n in _NAMES.items() if n == refused.field), refused.field)
+        raise InvalidInput(variable, refused.reason) from error

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from chalicelib.domain.errors import InvalidInput
+from chalicelib.validation import refusal
 
 T = TypeVar("T")
 
@@ -21,12 +22,6 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     if adapter is None:
         adapter = _ADAPTERS[kind] = TypeAdapter(kind)
     return adapter
-
-
-def _refusal(error: ValidationError) -> InvalidInput:
-    first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "body"
-    return InvalidInput(field, str(first["msg"]))
 
 
 def to_text(value: object) -> str:
@@ -47,7 +42,7 @@ def from_text(kind: type[T], text: str | bytes) -> T:
     try:
         value: T = _adapter(kind).validate_json(text)
     except ValidationError as error:
-        raise _refusal(error) from error
+        raise refusal(error, "body") from error
     return value
 
 
@@ -56,5 +51,5 @@ def from_plain(kind: type[T], plain: object) -> T:
     try:
         value: T = _adapter(kind).validate_python(plain)
     except ValidationError as error:
-        raise _refusal(error) from error
+        raise refusal(error, "body") from error
     return value

@@ -97,6 +97,12 @@ def apply_to_head(head: Head, entry: Entry, before: Position, after: Position) -
     )
 
 
+def apply_entry(head: Head, position: Position, entry: Entry) -> tuple[Head, Position]:
+    """Head and position after an entry of that position."""
+    after = apply_to_position(position, entry)
+    return apply_to_head(head, entry, position, after), after
+
+
 def fold(head: Head, entries: Iterable[Entry]) -> tuple[Head, dict[tuple[str, str], Position]]:
     """Cash, gains and positions from an opening head and all its entries in portfolio order."""
     positions: dict[tuple[str, str], Position] = {}
@@ -105,8 +111,7 @@ def fold(head: Head, entries: Iterable[Entry]) -> tuple[Head, dict[tuple[str, st
         before = positions.get(key) or Position(
             head.portfolio_id, head.epoch, entry.token_id, entry.leader
         )
-        after = apply_to_position(before, entry)
-        head = apply_to_head(head, entry, before, after)
+        head, after = apply_entry(head, before, entry)
         if entry.token_id:
             positions[key] = after
     return head, positions

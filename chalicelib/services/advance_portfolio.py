@@ -17,12 +17,11 @@ from chalicelib.domain.group import Group
 from chalicelib.domain.identifiers import attempt_id
 from chalicelib.domain.lane import ROWS_PER_ADVANCE_MAX, Attempt, Work
 from chalicelib.domain.market import Market
-from chalicelib.domain.orderbook import Book
 from chalicelib.domain.paper_order import Order, reservation
 from chalicelib.domain.portfolio import Head, Position, positions_value
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.registry import Leader, PortfolioRef, first_second
-from chalicelib.keyspace import group_key, key_of, leader_key, portfolio_pk, position_key
+from chalicelib.keyspace import group_key, key_of, leader_key, portfolio_pk
 from chalicelib.ports import (
     Books,
     Clock,
@@ -38,12 +37,11 @@ from chalicelib.ports import (
 from chalicelib.services import portfolios
 from chalicelib.services.execute_attempt import ExecuteAttempt
 from chalicelib.services.market_directory import MarketDirectory
+from chalicelib.services.venue_book import book_as_of, waited_enough
 
 ROUNDS_MAX = 5
 BACKOFF_MS = 20
 """Pause after a lost round, times the rounds lost in a row."""
-VENUE_WAIT_MS_MAX = 5_000
-"""A row the venue says nothing about for this long after its time goes on without its answer."""
 GROUP_MARGIN_MS = 750
 """Groups are decided this long after their time, so that evidence still in the queue can join."""
 WAITING_MAX = 200
@@ -69,12 +67,12 @@ class Advanced:
     waiting: tuple[Work, ...]
 
 
-def due_work(store: Store, ref: PortfolioRef, until_ms: int, limit: int) -> list[Work]:
+def due_work(store: Store, portfolio_id: str, epoch: int, until_ms: int, limit: int) -> list[Work]:
     """Work rows due at or before `until_ms`, in lane order."""
     return store.query(
         Work,
         "portfolio",
-        portfolio_pk(ref.portfolio_id, ref.epoch),
+        portfolio_pk(portfolio_id, epoch),
         start="work#",
         end=f"work#{until_ms + 1:013d}",
         limit=limit,
@@ -125,18 +123,18 @@ class AdvancePortfolio:
                 lost += 1
                 self._metrics.count("lane_conflicts")
                 self._clock.pause_ms(lost * BACKOFF_MS)
-        return Advanced(done, tuple(self._waiting(ref)))
+        return Advanced(done, tuple(self._waiting(ref.portfolio_id, ref.epoch)))
 
     def _next(self, ref: PortfolioRef) -> Work | None:
         """The first row of the lane if it is due; nothing behind it may overtake it."""
         now = self._clock.now_ms()
-        due = due_work(self._store, ref, now, 1)
+        due = due_work(self._store, ref.portfolio_id, ref.epoch, now, 1)
         if not due or (due[0].kind == "group" and now < due[0].ts_due + GROUP_MARGIN_MS):
             return None
         return due[0]
 
-    def _waiting(self, ref: PortfolioRef) -> list[Work]:
-        return due_work(self._store, ref, 10**13 - 2, WAITING_MAX)
+    def _waiting(self, portfolio_id: str, epoch: int) -> list[Work]:
+        return due_work(self._store, portfolio_id, epoch, 10**13 - 2, WAITING_MAX)
 
     def _work_off(self, head: Head, row: Work) -> None:
         try:
@@ -167,12 +165,13 @@ class AdvancePortfolio:
             return
         group = self._close(row)
         minted = attempt_id(group.group_id, head.portfolio_id, head.epoch)
-        position = self._position(head, row)
+        position = portfolios.position_of(self._store, head, row.token_id, row.leader)
         inputs = self._inputs(head, row, group, minted, position)
         decision, order = decide(inputs)
         if decision.reasons == (Reason.BOOK_MISSING,):
             # Nothing cheaper rules the group out, so it is worth asking for its book.
-            inputs = replace(inputs, book=self._book(row))
+            book = book_as_of(self._books, self._clock, row.token_id, row.ts_due)
+            inputs = replace(inputs, book=book)
             decision, order = decide(inputs)
         market = inputs.market
         attempt = self._attempt(head, row, group, minted, decision, order, market)
@@ -183,11 +182,9 @@ class AdvancePortfolio:
         """Our placed, unexecuted BUYs of a SELL's token and leader, decided before it."""
         if row.side == "BUY":
             return []
-        ref = portfolios.portfolio_ref(self._store, row.portfolio_id)
-        waiting = self._waiting(ref) if ref else []
         return [
             other
-            for other in waiting
+            for other in self._waiting(row.portfolio_id, row.epoch)
             if (other.kind, other.side) == ("attempt", "BUY")
             and (other.token_id, other.leader) == (row.token_id, row.leader)
             and other.ts_decided <= row.ts_decided
@@ -204,11 +201,6 @@ class AdvancePortfolio:
         closed = replace(group, closed=True)
         self._store.commit([Put(closed)])
         return stored(closed)
-
-    def _position(self, head: Head, row: Work) -> Position:
-        key = position_key(head.portfolio_id, head.epoch, row.token_id, row.leader)
-        known = self._store.get(Position, key)
-        return known or Position(head.portfolio_id, head.epoch, row.token_id, row.leader)
 
     def _inputs(
         self, head: Head, row: Work, group: Group, minted: str, position: Position
@@ -246,17 +238,7 @@ class AdvancePortfolio:
 
     def _late(self, row: Work) -> bool:
         """Whether the head of the line waited long enough for the venue's answer."""
-        return self._clock.now_ms() - row.ts_due > VENUE_WAIT_MS_MAX
-
-    def _book(self, row: Work) -> Book | None:
-        try:
-            return self._books.book(row.token_id, row.ts_due)
-        except Permanent:
-            return None
-        except Retryable:
-            if self._late(row):
-                return None
-            raise
+        return waited_enough(self._clock, row.ts_due)
 
     def _equity(self, head: Head) -> int:
         marks, _ = portfolios.marks(self._store)

@@ -11,9 +11,10 @@ from chalicelib.domain.errors import Conflict, Permanent
 from chalicelib.domain.lane import Attempt, Work
 from chalicelib.domain.ledger import Entry
 from chalicelib.domain.paper_order import Order, Outcome, Slice
-from chalicelib.domain.portfolio import Head, Position, apply_to_head, apply_to_position
-from chalicelib.keyspace import attempt_key, key_of, position_key
+from chalicelib.domain.portfolio import Head, Position, apply_entry
+from chalicelib.keyspace import attempt_key, key_of
 from chalicelib.ports import Delete, ExecutionAdapter, Metrics, Put, Store, Write, stored
+from chalicelib.services.portfolios import position_of
 
 
 class ExecuteAttempt:
@@ -26,8 +27,7 @@ class ExecuteAttempt:
 
     def __call__(self, head: Head, row: Work) -> None:
         """Bring one due attempt to its end. Raises Conflict when somebody else moved the lane."""
-        key = attempt_key(head.portfolio_id, head.epoch, row.ts_decided, row.ref)
-        attempt = self._store.get(Attempt, key)
+        attempt = self._attempt(head, row)
         if attempt is None or attempt.order is None:
             raise Permanent(f"work row {row.ref} names an attempt that was never submitted")
         if attempt.outcome is None:
@@ -39,8 +39,7 @@ class ExecuteAttempt:
 
     def failed(self, head: Head, row: Work) -> list[Write]:
         """The writes that end an attempt which cannot be executed, giving back what it held."""
-        key = attempt_key(head.portfolio_id, head.epoch, row.ts_decided, row.ref)
-        attempt = self._store.get(Attempt, key)
+        attempt = self._attempt(head, row)
         if attempt is None or attempt.order is None:
             return [Put(head)]
         writes: list[Write] = [
@@ -49,25 +48,24 @@ class ExecuteAttempt:
         ]
         if attempt.side == "SELL":
             shares = attempt.order.shares
-            writes.append(Put(_released(self._position(head, row), shares, shares)))
+            position = position_of(self._store, head, row.token_id, row.leader)
+            writes.append(Put(_released(position, shares, shares)))
         return writes
 
-    def _position(self, head: Head, row: Work) -> Position:
-        key = position_key(head.portfolio_id, head.epoch, row.token_id, row.leader)
-        known = self._store.get(Position, key)
-        return known or Position(head.portfolio_id, head.epoch, row.token_id, row.leader)
+    def _attempt(self, head: Head, row: Work) -> Attempt | None:
+        key = attempt_key(head.portfolio_id, head.epoch, row.ts_decided, row.ref)
+        return self._store.get(Attempt, key)
 
     def _apply(self, head: Head, row: Work, attempt: Attempt) -> None:
         """Entries, position, head, terminal attempt and the end of its work row in one commit."""
         outcome, order = attempt.outcome, attempt.order
         if outcome is None or order is None:
             raise Conflict("the attempt has no outcome yet")
-        position = self._position(head, row)
+        position = position_of(self._store, head, row.token_id, row.leader)
         writes: list[Write] = []
         for number, part in enumerate(outcome.slices):
             for entry in _entries(head, attempt, order, number, part):
-                after = apply_to_position(position, entry)
-                head, position = apply_to_head(head, entry, position, after), after
+                head, position = apply_entry(head, position, entry)
                 writes.append(Put(entry))
         if order.side == "SELL":
             position = _released(position, order.shares, order.shares - outcome.shares)

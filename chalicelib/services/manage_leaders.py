@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from chalicelib.domain.errors import Conflict, InvalidInput
 from chalicelib.domain.identifiers import address
 from chalicelib.domain.ledger import Entry
-from chalicelib.domain.portfolio import PortfolioKind, Position, apply_to_head
+from chalicelib.domain.portfolio import PortfolioKind, Position, apply_entry
 from chalicelib.domain.registry import Leader, PortfolioRef
 from chalicelib.keyspace import leader_key
 from chalicelib.ports import Clock, Put, Store
@@ -82,12 +82,12 @@ class FollowLeader:
             cash=cash,
             ts_effective=self._clock.now_ms(),
         )
-        nothing = Position(portfolio_id, head.epoch, "", "")
+        opened, _ = apply_entry(head, Position(portfolio_id, head.epoch, "", ""), opening)
         try:
             self._store.commit(
                 [
                     Put(PortfolioRef(portfolio_id, account, kind, leader, head.epoch)),
-                    Put(apply_to_head(head, opening, nothing, nothing)),
+                    Put(opened),
                     Put(opening),
                 ]
             )

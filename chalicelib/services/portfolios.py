@@ -8,7 +8,14 @@ from chalicelib.domain.errors import Permanent
 from chalicelib.domain.ledger import Entry
 from chalicelib.domain.portfolio import Head, PortfolioKind, Position
 from chalicelib.domain.registry import Leader, MarkSheet, PortfolioRef
-from chalicelib.keyspace import MARKS_KEY, head_key, key_of, portfolio_pk, portfolio_ref_key
+from chalicelib.keyspace import (
+    MARKS_KEY,
+    head_key,
+    key_of,
+    portfolio_pk,
+    portfolio_ref_key,
+    position_key,
+)
 from chalicelib.ports import QUERY_LIMIT_MAX, R, Store
 
 ACCOUNT = "main"
@@ -58,6 +65,13 @@ def head_of(store: Store, ref: PortfolioRef) -> Head:
     if head is None:
         raise Permanent(f"portfolio {ref.portfolio_id} epoch {ref.epoch} has no head")
     return head
+
+
+def position_of(store: Store, head: Head, token_id: str, leader: str) -> Position:
+    """One leader's part of a token in a portfolio; an empty one where there never was any."""
+    key = position_key(head.portfolio_id, head.epoch, token_id, leader)
+    known = store.get(Position, key)
+    return known or Position(head.portfolio_id, head.epoch, token_id, leader)
 
 
 def positions_of(store: Store, portfolio_id: str, epoch: int) -> list[Position]:

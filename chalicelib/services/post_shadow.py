@@ -7,12 +7,18 @@ from dataclasses import replace
 from chalicelib.domain.errors import Conflict, Retryable
 from chalicelib.domain.identifiers import fill_id
 from chalicelib.domain.ledger import Entry
-from chalicelib.domain.portfolio import Head, Position, apply_to_head, apply_to_position
+from chalicelib.domain.portfolio import Head, Position, apply_entry
 from chalicelib.domain.registry import PortfolioRef
 from chalicelib.domain.trade import Increment, Trade
-from chalicelib.keyspace import entry_key, position_key
+from chalicelib.keyspace import entry_key
 from chalicelib.ports import Put, Store
-from chalicelib.services.portfolios import entries_from, head_of, portfolio_ref, shadow_id
+from chalicelib.services.portfolios import (
+    entries_from,
+    head_of,
+    portfolio_ref,
+    position_of,
+    shadow_id,
+)
 
 ROUNDS_MAX = 8
 
@@ -40,9 +46,7 @@ def post_shadow(store: Store, trade: Trade, increment: Increment) -> int | None:
         if known:
             return known.pre_sell
         head = head_of(store, ref)
-        position = store.get(
-            Position, position_key(ref.portfolio_id, ref.epoch, trade.token_id, trade.leader)
-        ) or Position(ref.portfolio_id, ref.epoch, trade.token_id, trade.leader)
+        position = position_of(store, head, trade.token_id, trade.leader)
         pre_sell = None
         if trade.side == "SELL":
             pre_sell = _held_before(store, ref, position, key.sk)
@@ -87,23 +91,17 @@ def _writes(
     entries = [change]
     if increment.fee:
         entries.append(
-            Entry(
-                portfolio_id=head.portfolio_id,
-                epoch=head.epoch,
+            replace(
+                change,
                 seq=head.entries + 1,
                 kind="FEE",
-                reference=reference,
-                token_id=trade.token_id,
-                leader=trade.leader,
                 shares=0,
                 cash=-increment.fee,
-                ts_effective=increment.ts_block,
-                order=increment.order,
+                pre_sell=None,
             )
         )
     for entry in entries:
-        after = apply_to_position(position, entry)
-        head, position = apply_to_head(head, entry, position, after), after
+        head, position = apply_entry(head, position, entry)
     head = replace(
         head,
         trades=head.trades + (1 if increment.seq == 0 else 0),

@@ -74,8 +74,7 @@ class ReadModels:
         """What works, what does not, and since when. `facts` name engine, stage and venue."""
         beats = heartbeats(self._store)
         now = self._clock.now_ms()
-        followed = min((leader.followed_from for leader in leaders(self._store)), default=now)
-        waiting = now - followed < _SILENT_MS
+        waiting = not {"watcher", "data_api"} <= beats.keys() and self._just_began(now)
         chain = _chain(beats.get("watcher"), mode, now, waiting)
         api = _api(beats.get("data_api"), mode, now, waiting)
         registry, settings = beats.get("registry"), beats.get("settings")
@@ -102,6 +101,11 @@ class ReadModels:
             "queues": queues,
             "reasons": reasons,
         }
+
+    def _just_began(self, now: int) -> bool:
+        """Whether the first leader was followed so lately that first signs may still be due."""
+        followed = min((leader.followed_from for leader in leaders(self._store)), default=now)
+        return now - followed < _SILENT_MS
 
     def trades(self, cursor: str | None, limit: int, leader: str | None) -> Json:
         """Trades newest first. Raises InvalidInput for a cursor that is not ours."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chalicelib.domain.registry import Heartbeat
+from chalicelib.domain.registry import Heartbeat, PortfolioRef
 from chalicelib.ports import Clock, Metrics, Store
 from chalicelib.services.advance_portfolio import AdvancePortfolio, due_work
 from chalicelib.services.heartbeats import beat
@@ -31,7 +31,7 @@ class Sweep:
                 continue
             try:
                 for _ in range(ADVANCES_PER_PORTFOLIO_MAX):
-                    if not due_work(self._store, ref, self._clock.now_ms() - overdue_ms, 1):
+                    if not self._overdue(ref, overdue_ms):
                         break
                     rows += self._advance(ref.portfolio_id).rows
             except Exception as error:  # noqa: BLE001 - whatever it is, the others must go on
@@ -40,3 +40,7 @@ class Sweep:
         now = self._clock.now_ms()
         beat(self._store, Heartbeat("sweeper", now, not stuck, "; ".join(stuck)[:500]))
         return rows
+
+    def _overdue(self, ref: PortfolioRef, overdue_ms: int) -> bool:
+        until = self._clock.now_ms() - overdue_ms
+        return bool(due_work(self._store, ref.portfolio_id, ref.epoch, until, 1))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from chalicelib.adapters.clock import SystemClock
 from chalicelib.domain.errors import PapercopyError
 from chalicelib.domain.trade import Trade
 from chalicelib.settings import environment
@@ -27,6 +28,7 @@ FILLS_PER_MINUTE = {"embedded": 240, "aws": 60}
 LEADERS_WAIT_S = {"embedded": 5, "aws": 15}
 MARGIN_SECONDS = 120
 SETTLE_SECONDS_MAX = 120
+CLOCK = SystemClock()
 Say = Callable[[str], None]
 
 
@@ -97,20 +99,20 @@ def _run(
 def _complete(stack: Stack, simulator: SimulatorProcess, mode: str) -> bool:
     """Every fill seen by every source that is on, and no work left."""
     try:
-        verdict = compare(stack.store, simulator, mode, _now())
+        verdict = compare(stack.store, simulator, mode, CLOCK.now_ms())
     except PapercopyError:
         return False
     seen = min(
         verdict.seen_chain if mode != "api" else verdict.truth,
         verdict.seen_api if mode != "polygon" else verdict.truth,
     )
-    attempts = stored_attempts(stack.store, _now())
+    attempts = stored_attempts(stack.store, CLOCK.now_ms())
     open_attempts = any(a.status == "SUBMITTED" for a in attempts)
     return verdict.clean and seen == verdict.truth and not open_attempts and stack.idle()
 
 
 def _report(stack: Stack, simulator: SimulatorProcess, mode: str, say: Say) -> bool:
-    now = _now()
+    now = CLOCK.now_ms()
     verdict = compare(stack.store, simulator, mode, now)
     errors = ledgers_hold(stack.store)
     matched = {(f["wallet"], f["tx_hash"]): f["ts_match"] for f in true_fills(simulator)}
@@ -140,7 +142,3 @@ def _explain(verdict: Verdict, errors: list[str], say: Say) -> None:
     ):
         for line in found[:10]:
             say(f"{title}: {line}")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

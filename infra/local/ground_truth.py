@@ -8,14 +8,14 @@ from typing import Any
 
 from chalicelib.domain.identifiers import trade_id
 from chalicelib.domain.lane import Attempt
-from chalicelib.domain.ledger import Entry
 from chalicelib.domain.portfolio import Position, fold
 from chalicelib.domain.trade import Trade, effective, live_legs, role_of, state_of
-from chalicelib.keyspace import day, key_of, portfolio_pk
+from chalicelib.keyspace import day
 from chalicelib.ports import Store
 from chalicelib.services.portfolios import (
     ACCOUNT,
     all_portfolios,
+    entries_from,
     head_of,
     opening_head,
     positions_of,
@@ -151,21 +151,7 @@ def ledgers_hold(store: Store) -> list[str]:
     """Portfolios whose head or positions differ from the fold of their ledger."""
     wrong = []
     for ref in all_portfolios(store):
-        entries: list[Entry] = []
-        start = "entry#"
-        for _ in range(PAGES_MAX):
-            page = store.query(
-                Entry,
-                "portfolio",
-                portfolio_pk(ref.portfolio_id, ref.epoch),
-                start=start,
-                end="entry$",
-                limit=PAGE,
-            )
-            entries += page
-            if len(page) < PAGE:
-                break
-            start = key_of(page[-1]).sk + "\x00"
+        entries = entries_from(store, ref.portfolio_id, ref.epoch)
         head = head_of(store, ref)
         opened = opening_head(ref.portfolio_id, ref.kind, ref.leader, head.starting_cash)
         folded, positions = fold(opened, entries)

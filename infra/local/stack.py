@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from chalicelib.bootstrap import Services
 from chalicelib.ports import Store
@@ -56,7 +56,7 @@ def open_stack(
     return EmbeddedEngine(environment(variables), folder, port=port)
 
 
-def wait_until(condition: Any, seconds_max: float, step_s: float = 0.5) -> bool:
+def wait_until(condition: Callable[[], object], seconds_max: float, step_s: float = 0.5) -> bool:
     """Poll until `condition()` is true; False when it never was."""
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
