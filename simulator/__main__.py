@@ -9,17 +9,31 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import heapq
 import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 
+from simulator.resolutions import ResolutionError, parse_resolutions
+from simulator.scenario import (
+    CHAOS_DEFAULT,
+    CHAOS_KINDS,
+    ScenarioError,
+    ScenarioStep,
+    chaos,
+    load_scenario,
+)
 from simulator.server import endpoints, start
 from simulator.venue import Venue, VenueClock
 from simulator.world import BLOCK_MS, World, WorldConfig
 
-EXIT_PORT_TAKEN = 2
+EXIT_REFUSED = 2
+RATES = ("fills_per_minute", "other_activity_per_minute", "combos_per_minute",
+         "oddities_per_minute", "chaos_rate")  # fmt: skip
+RATE_MAX = 6_000
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,12 +49,29 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--time-scale", type=float, default=1.0)
     parser.add_argument("--leaders", type=int, default=4)
+    parser.add_argument("--other-activity-per-minute", type=float, default=0.0)
+    parser.add_argument("--combos-per-minute", type=float, default=0.0)
+    parser.add_argument("--oddities-per-minute", type=float, default=0.0)
+    parser.add_argument("--holdings", action="store_true", help="leaders own tokens at genesis")
+    parser.add_argument("--resolutions", default="", metavar="S:SLUG:WINNER,...")
+    parser.add_argument("--scenario", metavar="FILE", help="JSON timetable of faults")
+    parser.add_argument("--chaos", type=int, metavar="SEED", help="random faults")
+    parser.add_argument("--chaos-rate", type=float, default=4.0, help="faults per minute")
+    parser.add_argument("--chaos-kinds", default=",".join(CHAOS_DEFAULT), metavar="A,B,...")
     parser.add_argument("--exit-with-parent", action="store_true")
     arguments = parser.parse_args(argv)
     if arguments.time_scale <= 0:
         parser.error("--time-scale must be above 0")
-    if arguments.leaders < 0 or arguments.fills_per_minute < 0:
-        parser.error("--leaders and --fills-per-minute must not be negative")
+    if arguments.leaders < 0:
+        parser.error("--leaders must not be negative")
+    for name in RATES:
+        if not 0 <= getattr(arguments, name) <= RATE_MAX:
+            parser.error(f"--{name.replace('_', '-')} must be 0 to {RATE_MAX}")
+    unknown = sorted(set(arguments.chaos_kinds.split(",")) - set(CHAOS_KINDS))
+    if unknown:
+        parser.error(f"--chaos-kinds: unknown fault {unknown[0]!r}")
+    if arguments.chaos is not None and not arguments.chaos_rate:
+        parser.error("--chaos-rate must be above 0")
     if not 0 <= arguments.leaders_wait <= 86_400:
         parser.error("--leaders-wait must be 0 to 86400")
     if arguments.max_fills is not None and arguments.max_fills < 0:
@@ -58,6 +89,11 @@ def make_venue(arguments: argparse.Namespace) -> Venue:
         fills_per_minute=arguments.fills_per_minute,
         fills_max=arguments.max_fills,
         leaders_wait_ms=int(arguments.leaders_wait * 1_000),
+        other_activity_per_minute=arguments.other_activity_per_minute,
+        combos_per_minute=arguments.combos_per_minute,
+        oddities_per_minute=arguments.oddities_per_minute,
+        holdings=arguments.holdings,
+        resolutions=parse_resolutions(arguments.resolutions),
     )
     clock = VenueClock(genesis_ms, arguments.time_scale)
     venue = Venue(World(arguments.seed, genesis_ms, config), clock)
@@ -70,17 +106,33 @@ def make_venue(arguments: argparse.Namespace) -> Venue:
     return venue
 
 
+def make_scenario(arguments: argparse.Namespace) -> Iterator[ScenarioStep] | None:
+    """The timetable of faults in order of time, None without one. Raises ScenarioError."""
+    parts: list[Iterator[ScenarioStep]] = []
+    if arguments.scenario is not None:
+        parts.append(iter(load_scenario(arguments.scenario)))
+    if arguments.chaos is not None:
+        kinds = tuple(arguments.chaos_kinds.split(","))
+        parts.append(chaos(arguments.chaos, arguments.chaos_rate, kinds))
+    return heapq.merge(*parts, key=lambda step: step.at_ms) if parts else None
+
+
 async def serve(arguments: argparse.Namespace) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    venue = make_venue(arguments)
     try:
-        runner, port = await start(venue, arguments.host, arguments.port)
+        steps = make_scenario(arguments)
+        venue = make_venue(arguments)
+    except (ScenarioError, ResolutionError) as error:
+        print(f"simulator: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    try:
+        runner, port = await start(venue, arguments.host, arguments.port, steps)
     except OSError as error:
         print(f"simulator: cannot listen on port {arguments.port}: {error}", file=sys.stderr)
-        return EXIT_PORT_TAKEN
+        return EXIT_REFUSED
     ready = {
         "ready": True,
         "port": port,

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
 ENTRIES_MAX = 2_000
+MEANINGFUL = frozenset({
+    "user", "limit", "cursor", "type", "condition", "condition_id", "conditionid", "event_id",
+    "eventid", "side", "start", "end", "sort_by", "sortby", "sort_direction", "sortdirection",
+    "taker_only", "takeronly", "filter_type", "filtertype", "filter_amount", "filteramount",
+    "status", "title", "include_archived", "exclude_deposits_withdrawals", "token_id",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +41,10 @@ class EdgeCache:
         self._entries[url] = answer
         if len(self._entries) > ENTRIES_MAX:
             self._entries.popitem(last=False)
+
+
+def without_nonce(url: str) -> str:
+    """The URL as a careless edge sees it: only parameters that mean something, in order."""
+    parts = urlsplit(url)
+    kept = [pair for pair in parse_qsl(parts.query) if pair[0].lower() in MEANINGFUL]
+    return f"{parts.path}?{sorted(kept)}"

@@ -108,6 +108,8 @@ class Clob:
         """Trading rules by the 32-byte condition id; the short form is not found."""
         condition = request.match_info["condition_id"].lower()
         market = self.venue.world.listed.by_condition.get(condition)
+        if market is not None and market.is_combo:
+            market = None
         if market is None or padded_condition(condition) != condition:
             return _error(404, "market not found")
         return web.json_response(_rules(market, self.venue.books.get(market.index)))

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from aiohttp import web
 
 from simulator import feed_query as fq
-from simulator.cdn import CachedAnswer, EdgeCache
+from simulator.activity import ActivityRow
+from simulator.cdn import CachedAnswer, EdgeCache, without_nonce
+from simulator.chain import Fill, Row
 from simulator.cursors import CursorSigner
 from simulator.data_positions import Holdings, page_envelope, read_cursor
 from simulator.data_reference import Reference
 from simulator.feed_rows import RowWriter, trace_id
 from simulator.matching import BUY, SELL
+from simulator.row_faults import RowFaults, UnknownRow
 from simulator.venue import Venue
-from simulator.world import Fill
 
 CACHE_TTL_MS = {"activity": 15_000, "trades": 300_000, "positions": 5_000}
-TYPES_SERVED = frozenset({"TRADE"})
+STALE_MS_DEFAULT = 30_000
 
+FeedRow = Row | UnknownRow
 Answer = dict[str, Any]
 Query = dict[str, str]
 
@@ -36,6 +39,8 @@ class DataApi:
         self.holdings = Holdings(venue, self.rows, self.cursors)
         self.reference = Reference(venue)
         self.cache = EdgeCache()
+        self.careless_cache = EdgeCache()
+        self.row_faults = RowFaults(venue)
         self._endpoints: dict[str, Callable[[Query], Answer]] = {
             "activity": self.activity,
             "trades": self.trades,
@@ -63,7 +68,7 @@ class DataApi:
             ttl_ms = CACHE_TTL_MS.get(name, 0)
             url = request.raw_path
             if ttl_ms:
-                cached = self.cache.get(url, self.venue.now, ttl_ms)
+                cached = self.cache.get(url, self.venue.now, ttl_ms) or self._stale(url)
                 if cached is not None:
                     return self._page(cached, ttl_ms, hit=True)
             query = fq.snake_query(request.query.items())
@@ -75,9 +80,21 @@ class DataApi:
             fresh = CachedAnswer(body, trace_id(self.venue), self.venue.now)
             if ttl_ms:
                 self.cache.put(url, fresh)
+                self.careless_cache.put(without_nonce(url), fresh)
             return self._page(fresh, ttl_ms, hit=False)
 
         return handle
+
+    def _stale(self, url: str) -> CachedAnswer | None:
+        """Under `stale_cache`: the page of another nonce, at most `stale_ms` old."""
+        faults = self.venue.faults
+        if not faults.stale_cache:
+            return None
+        age_ms = faults.stale_ms or STALE_MS_DEFAULT
+        found = self.careless_cache.get(without_nonce(url), self.venue.now, age_ms)
+        if found is not None:
+            self.venue.acted("stale_cache")
+        return found
 
     def _page(self, answer: CachedAnswer, ttl_ms: int, *, hit: bool) -> web.Response:
         headers = {"x-trace-id": answer.trace_id, "x-cache": "Hit" if hit else "Miss"}
@@ -104,25 +121,38 @@ class DataApi:
             raise fq.invalid("sort_by", "only TIMESTAMP is supported")
         wanted = self._feed_query(query, required=True)
         types = {t.strip().upper() for t in query.get("type", "").split(",") if t.strip()}
-        if types and not types & TYPES_SERVED:
-            wanted = fq.FeedQuery(None, frozenset(), "", 0, 0, wanted.ascending)
-        return self._feed_page("activity", query, wanted, lambda _: True, self.rows.activity)
+
+        def passes(row: FeedRow) -> bool:
+            return not types or row.type in types
+
+        return self._feed_page("activity", query, wanted, passes, self._activity_row)
+
+    def _activity_row(self, row: FeedRow) -> Answer:
+        if isinstance(row, UnknownRow):
+            return self.row_faults.write_unknown(self._activity_row(row.beside))
+        if isinstance(row, ActivityRow):
+            return self.rows.wallet_event(row)
+        return self.rows.activity(row)
+
+    def _trade_row(self, row: FeedRow) -> Answer:
+        assert isinstance(row, Fill)
+        return self.rows.trade(row)
 
     def trades(self, query: Query) -> Answer:
         taker_only = fq.flag(query, "taker_only", True)
         kind = fq.choice(query, "filter_type", ("CASH", "TOKENS"), "TOKENS")
         amount = fq.number(query, "filter_amount", 0.01) * 1_000_000
 
-        def passes(fill: Fill) -> bool:
-            if taker_only and fill.role != "taker":
+        def passes(row: FeedRow) -> bool:
+            if not isinstance(row, Fill) or (taker_only and row.role != "taker"):
                 return False
-            return (fill.cash if kind == "CASH" else fill.shares) >= amount
+            return (row.cash if kind == "CASH" else row.shares) >= amount
 
         query = query | {"sort_direction": "DESC"}
         if not query.get("user"):
             query = query | {"start": "", "end": ""}
         wanted = self._feed_query(query, required=False)
-        return self._feed_page("trades", query, wanted, passes, self.rows.trade)
+        return self._feed_page("trades", query, wanted, passes, self._trade_row)
 
     def _feed_query(self, query: Query, *, required: bool) -> fq.FeedQuery:
         fq.refuse_offset(query)
@@ -138,8 +168,8 @@ class DataApi:
         )
 
     def _feed_page(
-        self, kind: str, query: Query, wanted: fq.FeedQuery, passes: Callable[[Fill], bool],
-        write: Callable[[Fill], Answer],
+        self, kind: str, query: Query, wanted: fq.FeedQuery, passes: Callable[[FeedRow], bool],
+        write: Callable[[FeedRow], Answer],
     ) -> Answer:  # fmt: skip
         """One keyset page: rows strictly beyond the cursor's (timestamp, sequence)."""
         limit, served, anchor, ascending = fq.page_limit(query), 0, None, wanted.ascending
@@ -148,10 +178,10 @@ class DataApi:
             limit = fq.page_limit(query, params["l"])
             served, anchor = params["d"], int(params["sq"])
             ascending = params.get("dir", "DESC") == "ASC"
-        found: list[Fill] = []
-        for fill in self._walk(wanted, anchor, ascending=ascending):
-            if passes(fill):
-                found.append(fill)
+        found: list[FeedRow] = []
+        for row in self._walk(wanted, anchor, ascending=ascending):
+            if passes(row):
+                found.append(row)
                 if len(found) > limit:
                     break
         page = found[:limit]
@@ -161,23 +191,48 @@ class DataApi:
             params = {"l": limit, "ts": last.tx.block.timestamp, "sq": str(last.sequence)}
             params["d"] = served + len(page)
             cursor = self.cursors.mint(kind, params | ({"dir": "ASC"} if ascending else {}))
-        return page_envelope([write(fill) for fill in page], limit, served, cursor)
+        return page_envelope([self._written(row, write) for row in page], limit, served, cursor)
 
-    def _walk(self, wanted: fq.FeedQuery, anchor: int | None, *, ascending: bool) -> Any:
-        """Served fills of the selection in feed order, starting behind the anchor."""
-        world = self.venue.world
-        rows = world.fills if wanted.user is None else world.fills_of.get(wanted.user, [])
-        low = bisect_left(rows, wanted.start_s, key=lambda fill: fill.tx.block.timestamp)
-        high = bisect_right(rows, wanted.end_s, key=lambda fill: fill.tx.block.timestamp)
+    def _written(self, row: FeedRow, write: Callable[[FeedRow], Answer]) -> Answer:
+        if isinstance(row, UnknownRow):
+            return write(row)
+        return self.row_faults.spoil(row, write(row))
+
+    def _walk(
+        self, wanted: fq.FeedQuery, anchor: int | None, *, ascending: bool
+    ) -> Iterator[FeedRow]:
+        """Served rows of the selection in feed order, starting behind the anchor."""
+        rows = self._rows(wanted.user)
+        low = bisect_left(rows, wanted.start_s, key=lambda row: row.tx.block.timestamp)
+        high = bisect_right(rows, wanted.end_s, key=lambda row: row.tx.block.timestamp)
+        # An unknown row sits one place behind the real one it accompanies.
         if anchor is not None and ascending:
-            low = max(low, bisect_right(rows, anchor, key=lambda fill: fill.sequence))
+            low = max(low, bisect_left(rows, anchor - 1, key=lambda row: row.sequence))
         elif anchor is not None:
-            high = min(high, bisect_left(rows, anchor, key=lambda fill: fill.sequence))
+            high = min(high, bisect_left(rows, anchor, key=lambda row: row.sequence))
         for place in range(low, high) if ascending else range(high - 1, low - 1, -1):
-            fill = rows[place]
-            if wanted.markets is not None and fill.token.market_index not in wanted.markets:
+            row = rows[place]
+            if wanted.markets is not None and row.market_index not in wanted.markets:
                 continue
-            if wanted.side and fill.side != wanted.side:
+            if wanted.side and row.side != wanted.side:
                 continue
-            if self.venue.in_feed(fill):
-                yield fill
+            if not self.venue.in_feed(row):
+                if row.ts_visible <= self.venue.now:
+                    self.venue.acted("late_rows_ms")
+                continue
+            beside = self.row_faults.company(row)
+            both = [row] if beside is None else [row, beside]
+            for entry in both if ascending else reversed(both):
+                if anchor is None or _behind(entry.sequence, anchor, ascending=ascending):
+                    yield entry
+
+    def _rows(self, user: str | None) -> Sequence[Row]:
+        """The rows of a wallet (or all fills) in chain order, dropped ones while they show."""
+        world = self.venue.world
+        rows: Sequence[Row] = world.fills if user is None else world.rows_of.get(user, [])
+        vanishing = self.venue.vanishing(user)
+        return sorted([*rows, *vanishing], key=lambda row: row.sequence) if vanishing else rows
+
+
+def _behind(sequence: int, anchor: int, *, ascending: bool) -> bool:
+    return sequence > anchor if ascending else sequence < anchor

@@ -9,6 +9,10 @@ from simulator import feed_query as fq
 from simulator.feed_rows import iso_time
 from simulator.markets import Market
 from simulator.venue import Venue
+from simulator.world import BLOCK_MS
+
+SETTLED_SEEN_MS = 6_000
+_MODULES = {"v1": "v1_ctf", "v2": "binary"}
 
 Answer = dict[str, Any]
 Query = dict[str, str]
@@ -21,30 +25,37 @@ class Reference:
         self.venue = venue
 
     def status(self, _query: Query) -> Answer:
-        """Freshness: the feed's lag grows with the late_rows_ms fault."""
-        head, now = self.venue.head, self.venue.now
+        """Freshness: feed lag grows with `late_rows_ms`, custody with `positions_lag_blocks`.
+
+        `/v2/positions` is as of `max_synced_block` minus custody's `blocks_behind`.
+        """
+        head, now, custody = self.venue.head, self.venue.now, self.venue.custody
+        synced = custody.synced_block(head.number)
+        behind = max(0, synced - custody.block_number)
         feed_age = (now - head.ts + 2_500 + self.venue.faults.late_rows_ms) // 1_000
         mechanisms: list[Answer] = [
             {"name": "activity_feed", "age_seconds": feed_age},
-            {"name": "custody_balances", "age_seconds": 0, "blocks_behind": 2},
+            {"name": "custody_balances", "age_seconds": behind * BLOCK_MS // 1_000,
+             "blocks_behind": behind},
             {"name": "pnl", "age_seconds": 1, "blocks_behind": 1},
-        ]
-        stream = {"source": "ctf_exchange_v2_order_filled", "block": head.number, "behind_max": 0}
+        ]  # fmt: skip
+        worst = max(mechanisms, key=lambda entry: int(entry["age_seconds"]))
+        stream = {"source": "ctf_exchange_v2_order_filled", "block": synced, "behind_max": 0}
         return {
             "data": {
                 "computed_at": iso_time(now),
                 "age_seconds": 1,
                 "serving": {
-                    "lag_seconds": max(m["age_seconds"] for m in mechanisms),
-                    "worst": "activity_feed",
+                    "lag_seconds": worst["age_seconds"],
+                    "worst": worst["name"],
                     "mechanisms": mechanisms,
                 },
                 "ingestion": {
                     "cursors": 148,
                     "network": "polygon",
                     "chain_id": 137,
-                    "max_synced_block": head.number,
-                    "min_synced_block": head.number,
+                    "max_synced_block": synced,
+                    "min_synced_block": synced,
                     "most_lagged": stream,
                     "lagging": [stream],
                 },
@@ -57,7 +68,7 @@ class Reference:
         ]
         if len(given) != 1:
             raise fq.invalid("condition", "exactly one of question_id, condition, event_id")
-        listed = self.venue.world.listed.all
+        listed = self.venue.world.listed.singles
         wanted = {value.strip().lower() for value in query[given[0]].split(",")}
         if given[0].startswith("condition") and any(len(value) != 66 for value in wanted):
             raise fq.invalid("condition", "malformed condition id: expected 32 bytes")
@@ -65,7 +76,8 @@ class Reference:
             "question_id": lambda market: market.question_id,
             "event_id": lambda market: market.event.id,
         }.get(given[0], lambda market: market.condition_id)
-        return {"data": [_resolution(market) for market in listed if attribute(market) in wanted]}
+        found = [market for market in listed if attribute(market) in wanted]
+        return {"data": [_resolution(market, self.venue.now) for market in found]}
 
     def tokens(self, query: Query) -> Answer:
         listed = self.venue.world.listed
@@ -87,12 +99,18 @@ class Reference:
         }
 
 
-def _resolution(market: Market) -> Answer:
-    """With payouts (micro-USDC per share) once resolved, else a bare lifecycle row."""
-    ended = iso_time(market.end_ms)
+def _resolution(market: Market, now_ms: int) -> Answer:
+    """A lifecycle row; some time after the resolution it tells the outcome.
+
+    Every third market answers as an oracle row: prices as text instead of payouts (micro-USDC
+    per share), and an epoch timestamp.
+    """
+    settled = market.closed and now_ms - market.closed_ms >= SETTLED_SEEN_MS
+    ended = iso_time(market.closed_ms)
+    status = "resolved" if settled else "proposed" if market.closed else "active"
     row: Answer = {
         "condition_id": market.condition_id,
-        "status": "resolved" if market.closed else "active",
+        "status": status,
         "extended_review": False,
         "was_disputed": False,
         "new_version_q": False,
@@ -100,9 +118,21 @@ def _resolution(market: Market) -> Answer:
         "log_index": "",
         "last_update_timestamp": ended if market.closed else iso_time(market.created_ms),
     }
-    if market.winner is not None:
+    if not settled or market.payouts is None:
+        return row
+    if market.index % 3 == 1 and market.version == "v1":
+        price = str(market.payouts[0] * 10**12)
         row |= {
-            "payouts": [1_000_000 * (market.winner == index) for index in (0, 1)],
+            "question_id": market.question_id,
+            "new_version_q": True,
+            "proposed_price": price,
+            "reproposed_price": "69",
+            "price": price,
+            "last_update_timestamp": str(market.closed_ms // 1_000),
+        }
+    else:
+        row |= {
+            "payouts": list(market.payouts),
             "resolution_source": "reported",
             "was_arbitrated": False,
             "resolved_at": ended,
@@ -112,18 +142,18 @@ def _resolution(market: Market) -> Answer:
 
 def _token_row(market: Market, index: int) -> Answer:
     token, other = market.tokens[index], market.tokens[1 - index]
-    resolved = market.winner is not None
+    resolved = market.payouts is not None
     return {
         "token_id": token.id,
         "condition_id": market.condition_id,
         "structural_condition_id": market.feed_condition_id,
-        "module": "binary" if market.version == "v2" else "v1_ctf",
+        "module": "combo" if market.is_combo else _MODULES[market.version],
         "outcome_index": index,
         "clob_index": index,
         "outcome": token.outcome,
         "opposite_token_id": other.id,
         "resolved": resolved,
-        "final_price": float(market.winner == index) if resolved else None,
+        "final_price": market.payouts[index] / 1_000_000 if market.payouts else None,
         "title": market.question,
         "market_slug": market.slug,
         "closed": market.closed,

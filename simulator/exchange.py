@@ -6,8 +6,10 @@ It holds no schedule; leaders and the crowd call it at their own times.
 from __future__ import annotations
 
 import random
+from typing import NamedTuple
 
 from simulator import ids
+from simulator.activity import PendingEvents
 from simulator.book import Change, Ladder
 from simulator.markets import Market, MarketList, Token
 from simulator.matching import (
@@ -27,6 +29,17 @@ RESTING_SHARES_MIN = 5_000_000
 SETTLE_MS_MIN, SETTLE_MS_SPREAD = 900, 900
 
 
+class Resolution(NamedTuple):
+    """A market closed for good; payouts are micros per share of outcome 0 and 1."""
+
+    ts: int
+    market: Market
+    payouts: tuple[int, int]
+
+
+BookEvent = Change | Match | Resolution
+
+
 class Exchange:
     """Order books of all markets and the queue of matches that await settlement."""
 
@@ -38,15 +51,35 @@ class Exchange:
         self.ladders: dict[int, Ladder] = {
             m.index: Ladder(m.index, m.tick, m.center, m.spread_ticks, ids.stream(seed, "book", i))
             for i, m in enumerate(listed.all)
-            if not m.closed
+            if not m.closed and not m.is_combo
         }
-        self.events: list[Change | Match] = []
-        self.unsettled: list[Match] = []
+        self.events: list[BookEvent] = []
+        self.unsettled: list[Match | PendingEvents] = []
+        self.addresses: dict[str, str] = {}
+        self.joined: tuple[str, int] | None = None
         self._orders = 0
         self._matches = 0
 
     def market(self, token: Token) -> Market:
         return self.listed.all[token.market_index]
+
+    def is_open(self, token: Token) -> bool:
+        """True while the token has a book to trade on."""
+        return token.market_index in self.ladders
+
+    def address(self, market: Market) -> str:
+        """The contract that settles a market at present."""
+        return self.addresses.get(market.exchange, market.exchange)
+
+    def resolve(self, ts: int, market: Market, payouts: tuple[int, int]) -> None:
+        """Stop trading in a market; the venue publishes the resolution at `ts`."""
+        if self.ladders.pop(market.index, None) is not None:
+            self.events.append(Resolution(ts, market, payouts))
+
+    def enqueue(self, ts: int, pending: PendingEvents) -> None:
+        """Let something other than a match reach the chain, in the order of the queue."""
+        pending.due_ms = ts + SETTLE_MS_MIN
+        self.unsettled.append(pending)
 
     def quote(self, token: Token, side: str) -> int:
         """Best price (micros) a taker of `side` would meet."""
@@ -57,11 +90,13 @@ class Exchange:
         return ids.hash32(self.seed, "order", self._orders)
 
     def take(
-        self, ts: int, wallet: str, token: Token, side: str, shares: int, cross_rate: float
-    ) -> Match | None:
+        self, ts: int, wallet: str, token: Token, side: str, shares: int, cross_rate: float,
+        *, refund_bps: int = 0,
+    ) -> Match | None:  # fmt: skip
         """A marketable order of `wallet`: walks up to LEVELS_MAX levels, leftovers are killed.
 
         `cross_rate` is the share of maker orders on the complementary token (MINT / MERGE).
+        `refund_bps` of the cash is overstated in the log and paid back in the transaction.
         """
         legs: list[MakerLeg] = []
         ladder = self.ladders[token.market_index]
@@ -75,7 +110,7 @@ class Exchange:
             shares -= traded
             if shares <= 0:
                 break
-        return self._match(ts, wallet, token, side, legs)
+        return self.match(ts, wallet, token, side, legs, refund_bps=refund_bps)
 
     def rest(
         self, ts: int, wallet: str, token: Token, side: str, shares: int, order_hash: str,
@@ -101,7 +136,7 @@ class Exchange:
         consume_level(ladder, token, taker_side, price, each * copies, ts, self.events)
         taker_token = self.market(token).tokens[1 - token.outcome_index] if crossed else token
         taker = self.rng.choice(self.crowd)
-        return self._match(ts, taker, taker_token, side if crossed else taker_side, legs)
+        return self.match(ts, taker, taker_token, side if crossed else taker_side, legs)
 
     def _crowd_leg(
         self, token: Token, side: str, price: int, shares: int, cross_rate: float
@@ -117,23 +152,35 @@ class Exchange:
             wallet, token, opposite(side), price, shares, order_hash, complementary=True
         )
 
-    def _match(
-        self, ts: int, wallet: str, token: Token, side: str, legs: list[MakerLeg]
-    ) -> Match | None:
+    def match(
+        self, ts: int, wallet: str, token: Token, side: str, legs: list[MakerLeg],
+        *, refund_bps: int = 0,
+    ) -> Match | None:  # fmt: skip
+        """Match a taker with these maker legs and queue the settlement; no leg, no match.
+
+        While `joined` is set, the match settles in that transaction, at that time.
+        """
         if not legs:
             return None
         market = self.market(token)
         taker = taker_fill(market, wallet, token, side, legs, self.next_order_hash())
         self._matches += 1
+        tx_hash = ids.hash32(self.seed, "tx", self._matches, ts, taker.order_hash, taker.shares)
+        due_ms = ts + SETTLE_MS_MIN + int(self.rng.random() * SETTLE_MS_SPREAD)
+        if self.joined is not None:
+            tx_hash, due_ms = self.joined
         match = Match(
-            tx_hash=ids.hash32(self.seed, "tx", self._matches, ts, taker.order_hash, taker.shares),
+            tx_hash=tx_hash,
             market=market,
             ts_match=ts,
             makers=tuple(leg.fill for leg in legs),
             taker=taker,
-            due_ms=ts + SETTLE_MS_MIN + int(self.rng.random() * SETTLE_MS_SPREAD),
+            due_ms=due_ms,
+            exchange=self.address(market),
+            refund=taker.cash * refund_bps // 10_000,
         )
-        self.events.append(match)
+        if self.is_open(token):
+            self.events.append(match)
         self.unsettled.append(match)
         return match
 

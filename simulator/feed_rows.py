@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from simulator import ids
+from simulator.activity import REDEEM, ActivityRow
 from simulator.amounts import micros_number, price_number
+from simulator.chain import Fill
 from simulator.markets import Market, Token
 from simulator.matching import BUY
 from simulator.positions import Position
 from simulator.venue import Venue
-from simulator.world import Fill
 
 ENRICH_MS = 6_000
 _MOODS = ("Mealy", "Gracious", "Scary", "Sturdy", "Velvet", "Brisk", "Humble", "Lunar")
@@ -25,6 +26,8 @@ def pseudonym(wallet: str) -> str:
 
 
 def icon_url(market: Market) -> str:
+    if market.is_combo:
+        return ""
     return f"https://polymarket-upload.s3.us-east-2.amazonaws.com/{market.event.slug}.png"
 
 
@@ -33,14 +36,14 @@ class RowWriter:
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
-        self.names = {leader.wallet: leader.name for leader in venue.world.leaders}
+        self.names = venue.world.names
 
     def activity(self, fill: Fill) -> dict[str, Any]:
         """An activity row. On taker BUY rows `usdc_size` is cash plus fee; elsewhere cash."""
         market = self.venue.world.listed.all[fill.token.market_index]
         outcome_index, event_slug = self._labels(fill, market)
-        paid = fill.cash + (fill.fee if fill.side == BUY else 0)
-        return {
+        paid = fill.logged_cash + (fill.fee if fill.side == BUY else 0)
+        row = {
             "proxy_wallet": fill.wallet,
             "timestamp": fill.tx.block.timestamp,
             "condition_id": market.feed_condition_id,
@@ -48,7 +51,7 @@ class RowWriter:
             "size": micros_number(fill.shares),
             "usdc_size": micros_number(paid),
             "transaction_hash": fill.tx.hash,
-            "price": price_number(fill.cash, fill.shares),
+            "price": price_number(fill.logged_cash, fill.shares),
             "token_id": fill.token.id,
             "side": fill.side,
             "outcome_index": outcome_index,
@@ -58,6 +61,30 @@ class RowWriter:
             "event_slug": event_slug,
             "outcome": fill.token.outcome,
             **self._profile(fill.wallet),
+        }
+        return row | {"is_combo": True} if market.is_combo else row
+
+    def wallet_event(self, row: ActivityRow) -> dict[str, Any]:
+        """A row that is no trade: the same keys, without token, side, outcome and price."""
+        event, market = row.event, row.event.market
+        return {
+            "proxy_wallet": event.wallet,
+            "timestamp": row.tx.block.timestamp,
+            "condition_id": event.condition_id,
+            "type": event.type,
+            "size": micros_number(event.size),
+            "usdc_size": micros_number(event.cash if event.type == REDEEM else event.size),
+            "transaction_hash": row.tx.hash,
+            "price": 0,
+            "token_id": "",
+            "side": "",
+            "outcome_index": 999,
+            "title": "" if market is None else market.question,
+            "slug": "" if market is None else market.slug,
+            "icon": "" if market is None else icon_url(market),
+            "event_slug": "" if market is None else market.event.slug,
+            "outcome": "",
+            **self._profile(event.wallet),
         }
 
     def trade(self, fill: Fill) -> dict[str, Any]:
@@ -69,7 +96,7 @@ class RowWriter:
             "token_id": fill.token.id,
             "condition_id": market.feed_condition_id,
             "size": micros_number(fill.shares),
-            "price": price_number(fill.cash, fill.shares),
+            "price": price_number(fill.logged_cash, fill.shares),
             "timestamp": fill.tx.block.timestamp,
             "title": market.question,
             "slug": market.slug,
@@ -91,7 +118,7 @@ class RowWriter:
         value = held.shares * mark // 1_000_000
         unrealized = value - held.cost
         total = unrealized + held.realized
-        spent = held.spent or 1
+        spent = held.spent or held.cost or 1_000_000
         return {
             "proxy_wallet": wallet,
             "token_id": token.id,
@@ -137,7 +164,7 @@ class RowWriter:
         return "REDEEMABLE" if market.closed else "OPEN"
 
     def _mergeable(self, wallet: str, other: Token, held: Position) -> bool:
-        opposite = self.venue.positions.held.get(wallet, {}).get(other.id)
+        opposite = self.venue.custody.book.held.get(wallet, {}).get(other.id)
         return held.shares > 0 and opposite is not None and opposite.shares > 0
 
     def _labels(self, fill: Fill, market: Market) -> tuple[int, str]:

@@ -29,7 +29,7 @@ class Gamma:
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
-        self.names = {leader.wallet: leader.name for leader in venue.world.leaders}
+        self.names = venue.world.names
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -43,12 +43,14 @@ class Gamma:
         ]
 
     async def markets_keyset(self, request: web.Request) -> web.Response:
-        listed = [m for m in self.venue.world.listed.all if _selected(request, m)]
+        listed = [m for m in self.venue.world.listed.singles if _selected(request, m)]
         tags = request.query.get("include_tag") == "true"
         return self._keyset(request, "markets", listed, lambda m: self.market(m, tags=tags))
 
     async def events_keyset(self, request: web.Request) -> web.Response:
-        chosen = {m.event.id for m in self.venue.world.listed.all if _selected(request, m, of="ev")}
+        chosen = {
+            m.event.id for m in self.venue.world.listed.singles if _selected(request, m, of="ev")
+        }
         slugs, wanted = request.query.getall("slug", []), request.query.getall("id", [])
         listed = [
             event for event in self.venue.world.listed.events
@@ -90,11 +92,11 @@ class Gamma:
         wanted = request.match_info["id"]
         if not wanted.isdigit():
             return _invalid("id is invalid")
-        return self._single([m for m in self.venue.world.listed.all if m.id == wanted])
+        return self._single([m for m in self.venue.world.listed.singles if m.id == wanted])
 
     async def market_by_slug(self, request: web.Request) -> web.Response:
         slug = request.match_info["slug"]
-        return self._single([m for m in self.venue.world.listed.all if m.slug == slug])
+        return self._single([m for m in self.venue.world.listed.singles if m.slug == slug])
 
     def _single(self, found: list[Market]) -> web.Response:
         if not found:
@@ -170,7 +172,7 @@ class Gamma:
         return body
 
     def _markets_of(self, event: Event) -> list[Market]:
-        return [m for m in self.venue.world.listed.all if m.event is event]
+        return [m for m in self.venue.world.listed.singles if m.event is event]
 
     def market(self, market: Market, *, tags: bool = False, parent: bool = True) -> Json:
         """A market object. Keys that do not apply are missing, as on the venue."""
@@ -226,7 +228,7 @@ class Gamma:
         if market.neg_risk:
             body["negRiskMarketID"] = market.neg_risk_market_id
         if market.closed:
-            body |= {"closedTime": _spaced(market.end_ms), "umaResolutionStatus": "resolved",
+            body |= {"closedTime": _spaced(market.closed_ms), "umaResolutionStatus": "resolved",
                      "umaResolutionStatuses": '["proposed"]'}  # fmt: skip
         if view is not None:
             bid, ask = view.best_bid(), view.best_ask()

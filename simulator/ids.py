@@ -12,6 +12,7 @@ import random
 from eth_hash.auto import keccak
 
 ZERO32 = "0x" + "00" * 32
+ZERO20 = "0x" + "00" * 20
 
 CTF_EXCHANGE = "0xe111180000d2663c0091e4f400237545b87b996b"
 NEG_RISK_EXCHANGE = "0xe2222d279d744050d28e00520010520000310f59"

@@ -7,16 +7,19 @@ role (taker, maker), in how often the counterparty sits on the other token, and 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from simulator import ids
 from simulator.exchange import Exchange, draw_notional
-from simulator.markets import Token
+from simulator.markets import Market, Token
 from simulator.matching import BUY, SELL, Match
 
 USD = 1_000_000
 BURST_MS = 1_900
 DUST_SHARES = 100_000
+MOVES_KEPT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,49 @@ _FIRST = ("quiet", "amber", "northern", "late", "paper", "copper", "tidal", "pla
 _LAST = ("heron", "ledger", "harbour", "falcon", "lantern", "orchard", "compass", "ridge")
 
 
-@dataclass(slots=True)
+class Move(NamedTuple):
+    """Shares of one token that a match or event gave a leader's wallet (negative: took)."""
+
+    tx_hash: str
+    wallet: str
+    token_id: str
+    shares: int
+
+
+@dataclass(slots=True, eq=False)
 class Leader:
-    """A leader's wallet, name and the shares it may still sell (micros, as matched)."""
+    """A leader's wallets, name and the shares each wallet may still sell (micros, as matched).
+
+    `wallets` are all he ever had, `active` is the one that trades now.
+    """
 
     wallet: str
     name: str
     style: Style
-    holdings: dict[str, int] = field(default_factory=dict)
+    wallets: list[str] = field(default_factory=list)
+    active: str = ""
+    holdings_of: dict[str, dict[str, int]] = field(default_factory=dict)
     resting: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.use(self.wallet)
+
+    @property
+    def holdings(self) -> dict[str, int]:
+        """What the active wallet holds."""
+        return self.holdings_of[self.active]
+
+    def own(self, wallet: str) -> None:
+        """Add a wallet to those of this leader."""
+        if wallet not in self.holdings_of:
+            self.wallets.append(wallet)
+            self.holdings_of[wallet] = {}
+
+    def use(self, wallet: str) -> None:
+        """Trade with this wallet from now on; what the others hold stays there."""
+        self.own(wallet)
+        self.active = wallet
+        self.resting.clear()
 
 
 def make_leaders(seed: int, count: int) -> tuple[Leader, ...]:
@@ -85,7 +122,17 @@ class LeaderDesk:
         self._credit = 0.0
         self._burst: list[tuple[int, int, Leader, Token, str]] = []
         self._serial = 0
-        self._tokens = [t for m in exchange.listed.all if not m.closed for t in m.tokens]
+        self._tokens = [t for m in exchange.listed.singles if not m.closed for t in m.tokens]
+        self.moves: deque[Move] = deque(maxlen=MOVES_KEPT)
+
+    @property
+    def fills_left(self) -> int:
+        """How many more leader fills the budget allows."""
+        return MOVES_KEPT if self.fills_max is None else self.fills_max - self.fills_matched
+
+    def forget(self, market: Market) -> None:
+        """Trade this market no more."""
+        self._tokens = [token for token in self._tokens if token.market_index != market.index]
 
     @property
     def quiet(self) -> bool:
@@ -110,7 +157,10 @@ class LeaderDesk:
             return
         if self._burst and self._burst[0][0] <= ts:
             _, _, leader, token, side = heapq.heappop(self._burst)
-            self._trade(ts, leader, token, side)
+            if self.exchange.is_open(token):
+                self._trade(ts, leader, token, side)
+            return
+        if not self._tokens:
             return
         leader = self.rng.choice(self.leaders)
         token, side = self._choose(leader)
@@ -124,12 +174,20 @@ class LeaderDesk:
                 heapq.heappush(self._burst, entry)
 
     def _choose(self, leader: Leader) -> tuple[Token, str]:
-        held = [t for t, shares in leader.holdings.items() if shares >= DUST_SHARES]
+        held = self.sellable(leader)
         if held and self.rng.random() < 0.12 + 0.02 * min(10, len(held)):
             return self.exchange.listed.by_token[self.rng.choice(held)], SELL
         if held and self.rng.random() < 0.3:
             return self.exchange.listed.by_token[self.rng.choice(held)], BUY
         return self.rng.choice(self._tokens), BUY
+
+    def sellable(self, leader: Leader) -> list[str]:
+        """Tokens of the active wallet that have a book, dust left out."""
+        by_token, is_open = self.exchange.listed.by_token, self.exchange.is_open
+        return [
+            token_id for token_id, shares in leader.holdings.items()
+            if shares >= DUST_SHARES and is_open(by_token[token_id])
+        ]  # fmt: skip
 
     def _shares(self, leader: Leader, token: Token, side: str, price: int) -> int:
         """Shares (micros) of the next order, mostly at two decimals; 0 = nothing to sell."""
@@ -159,11 +217,11 @@ class LeaderDesk:
         # The venue refuses marketable orders below $1, so small fills come from resting orders.
         marketable = shares * price >= USD * USD
         if marketable and self.rng.random() < style.taker_rate:
-            match = self.exchange.take(ts, leader.wallet, token, side, shares, style.cross_rate)
+            match = self.exchange.take(ts, leader.active, token, side, shares, style.cross_rate)
         else:
             match = self._rest(ts, leader, token, side, shares)
         if match is not None:
-            self._book(leader, match)
+            self._credit -= self.book(leader, match)
 
     def _rest(self, ts: int, leader: Leader, token: Token, side: str, shares: int) -> Match | None:
         left = None if self.fills_max is None else self.fills_max - self.fills_matched
@@ -174,14 +232,24 @@ class LeaderDesk:
         if order_hash is None or self.rng.random() < 0.6:
             order_hash = leader.resting[key] = self.exchange.next_order_hash()
         return self.exchange.rest(
-            ts, leader.wallet, token, side, shares // copies, order_hash,
+            ts, leader.active, token, side, shares // copies, order_hash,
             copies=copies, cross_rate=leader.style.cross_rate,
         )  # fmt: skip
 
-    def _book(self, leader: Leader, match: Match) -> None:
-        fills = [f for f in (*match.makers, match.taker) if f.wallet == leader.wallet]
+    def book(self, leader: Leader, match: Match) -> int:
+        """Take a match into the leader's holdings; returns how many fills were his."""
+        fills = [f for f in (*match.makers, match.taker) if f.wallet in leader.holdings_of]
         for fill in fills:
-            delta = fill.shares if fill.side == BUY else -fill.shares
-            leader.holdings[fill.token.id] = leader.holdings.get(fill.token.id, 0) + delta
+            shares = fill.shares if fill.side == BUY else -fill.shares
+            self.move(leader, Move(match.tx_hash, fill.wallet, fill.token.id, shares))
         self.fills_matched += len(fills)
-        self._credit -= len(fills)
+        return len(fills)
+
+    def move(self, leader: Leader, move: Move) -> None:
+        held = leader.holdings_of[move.wallet]
+        held[move.token_id] = held.get(move.token_id, 0) + move.shares
+        self.moves.append(move)
+
+    def of_wallet(self, wallet: str) -> Leader | None:
+        """The leader who owns a wallet."""
+        return next((one for one in self.leaders if wallet in one.holdings_of), None)

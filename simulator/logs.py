@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from simulator.activity import OtherTransaction
+from simulator.chain import Block, Fill, Part, Transaction
 from simulator.ids import ZERO32
 from simulator.matching import BUY
-from simulator.world import Block, Fill, Transaction
 
 ORDER_FILLED = "0xd543adfd945773f1a62f74f0ee55a5e3b9b1a28262980ba90b1a89f2ea84d8ee"
 ORDERS_MATCHED = "0x174b3811690657c217184f89418266767c87e4805d09680c39fc9c031c0cab7c"
@@ -36,30 +37,40 @@ def _amounts(side: str, shares: int, cash: int) -> tuple[int, int]:
 
 def block_logs(block: Block) -> Iterator[Log]:
     """All logs of a block in log-index order."""
-    for tx in block.transactions:
+    for tx in block.included():
         yield from transaction_logs(tx)
 
 
-def transaction_logs(tx: Transaction) -> Iterator[Log]:
-    """All logs of one settlement transaction in log-index order."""
-    for fill in tx.fills[:-1]:
+def transaction_logs(tx: Transaction | OtherTransaction) -> Iterator[Log]:
+    """All logs of one transaction in log-index order."""
+    if isinstance(tx, OtherTransaction):
+        for place, raw in enumerate(tx.logs):
+            yield _log(tx, tx.log_index + place, raw.address, list(raw.topics), raw.body)
+        return
+    for part in tx.parts:
+        yield from _match_logs(tx, part)
+
+
+def _match_logs(tx: Transaction, part: Part) -> Iterator[Log]:
+    exchange = part.match.exchange
+    for fill in part.fills[:-1]:
         yield order_filled(fill)
-    taker = tx.fills[-1]
-    if tx.fee_log_index >= 0:
-        yield _log(tx, tx.fee_log_index, [FEE_CHARGED, topic_of_address(FEE_RECEIVER)],
-                   _word(taker.fee))  # fmt: skip
+    taker = part.fills[-1]
+    if part.fee_log_index >= 0:
+        topics = [FEE_CHARGED, topic_of_address(FEE_RECEIVER)]
+        yield _log(tx, part.fee_log_index, exchange, topics, _word(taker.fee))
     yield order_filled(taker)
-    given, got = _amounts(taker.side, taker.shares, taker.cash)
+    given, got = _amounts(taker.side, taker.shares, taker.logged_cash)
     body = _word(taker.side != BUY) + _word(int(taker.token.id)) + _word(given) + _word(got)
     topics = [ORDERS_MATCHED, taker.order_hash, topic_of_address(taker.wallet)]
-    yield _log(tx, taker.log_index + 1, topics, body)
+    yield _log(tx, taker.log_index + 1, exchange, topics, body)
 
 
 def order_filled(fill: Fill) -> Log:
     """One OrderFilled log. A taker's own log names the exchange as its taker."""
-    tx = fill.tx
-    taker = tx.match.market.exchange if fill.role == "taker" else tx.match.taker.wallet
-    given, got = _amounts(fill.side, fill.shares, fill.cash)
+    match = fill.match
+    taker = match.exchange if fill.role == "taker" else match.taker.wallet
+    given, got = _amounts(fill.side, fill.shares, fill.logged_cash)
     body = (
         _word(fill.side != BUY)
         + _word(int(fill.token.id))
@@ -69,13 +80,15 @@ def order_filled(fill: Fill) -> Log:
         + _word(0) * 2
     )
     topics = [ORDER_FILLED, fill.order_hash, topic_of_address(fill.wallet), topic_of_address(taker)]
-    return _log(tx, fill.log_index, topics, body)
+    return _log(fill.tx, fill.log_index, match.exchange, topics, body)
 
 
-def _log(tx: Transaction, log_index: int, topics: list[str], body: str) -> Log:
+def _log(
+    tx: Transaction | OtherTransaction, log_index: int, address: str, topics: list[str], body: str
+) -> Log:
     block = tx.block
     return {
-        "address": tx.match.market.exchange,
+        "address": address,
         "topics": topics,
         "data": "0x" + body,
         "blockNumber": hex(block.number),
@@ -90,6 +103,7 @@ def _log(tx: Transaction, log_index: int, topics: list[str], body: str) -> Log:
 
 def block_header(block: Block) -> dict[str, Any]:
     """A block without transaction bodies; extraData is 32 bytes, as standard clients demand."""
+    hashes = [tx.hash for tx in block.included()]
     return {
         "number": hex(block.number),
         "hash": block.hash,
@@ -106,10 +120,10 @@ def block_header(block: Block) -> dict[str, Any]:
         "difficulty": "0x1",
         "totalDifficulty": hex(block.number),
         "extraData": ZERO32,
-        "size": hex(1_200 + 900 * len(block.transactions)),
+        "size": hex(1_200 + 900 * len(hashes)),
         "gasLimit": hex(60_000_000),
-        "gasUsed": hex(400_000 * len(block.transactions)),
+        "gasUsed": hex(400_000 * len(hashes)),
         "baseFeePerGas": hex(30_000_000_000),
-        "transactions": [tx.hash for tx in block.transactions],
+        "transactions": hashes,
         "uncles": [],
     }

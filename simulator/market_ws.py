@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -11,6 +12,7 @@ from aiohttp import WSMsgType, web
 from simulator.amounts import MICRO, decimal_text, price_number
 from simulator.book import Change
 from simulator.clob_books import rest_book, ws_book
+from simulator.exchange import BookEvent, Resolution
 from simulator.markets import Token
 from simulator.matching import Match
 from simulator.outbox import Outbox, abort_connection
@@ -29,6 +31,7 @@ class MarketClient:
         self.outbox = Outbox(socket)
         self.request = request
         self.assets: set[str] = set()
+        self.silent: set[str] = set()
         self.custom_features = False
 
 
@@ -80,6 +83,7 @@ class MarketChannel:
             return
         if request.get("custom_feature_enabled") is True:
             client.custom_features = True
+        client.silent.difference_update(assets)
         if request.get("operation") == "unsubscribe":
             client.assets.difference_update(assets)
             return
@@ -98,6 +102,15 @@ class MarketChannel:
         if books:
             client.outbox.put(json.dumps(books))
 
+    def stall_assets(self, part: float | str) -> None:
+        """Silence a seeded part of each client's assets until he subscribes to them anew."""
+        for client in self.clients:
+            client.silent.clear()
+            if part and client.assets:
+                count = 1 if isinstance(part, str) else math.ceil(part * len(client.assets))
+                client.silent.update(self.venue.wire_rng.sample(sorted(client.assets), count))
+                self.venue.acted("clob_ws_stall_assets", count)
+
     def announce_tick(self, view: BookView, old_tick: int) -> None:
         """Tell subscribers of either token that the market's tick size changed."""
         for token in view.market.tokens:
@@ -110,13 +123,19 @@ class MarketChannel:
                 "timestamp": str(self.venue.now),
             })])  # fmt: skip
 
-    def publish(self, view: BookView, events: list[Change | Match]) -> None:
+    def publish(self, view: BookView, events: list[BookEvent]) -> None:
         """Turn one moment of one market into frames for the subscribers of either token."""
-        if not self.clients or self.venue.faults.clob_ws_stall:
+        if not self.clients:
+            return
+        if self.venue.faults.clob_ws_stall:
+            self.venue.acted("clob_ws_stall")
             return
         tokens = {token.id for token in view.market.tokens}
         if all(client.assets.isdisjoint(tokens) for client in self.clients):
             return
+        for event in events:
+            if isinstance(event, Resolution):
+                self._announce_resolution(event)
         changes = [event for event in events if isinstance(event, Change)]
         frames: list[tuple[Token | None, Frame]] = [
             (event.taker.token, _trade_frame(event)) for event in events if isinstance(event, Match)
@@ -127,10 +146,28 @@ class MarketChannel:
         self.venue.wire_rng.shuffle(frames)
         self._deliver(view, frames)
 
+    def _announce_resolution(self, event: Resolution) -> None:
+        """`market_resolved`, once per market, to clients that asked for the extra frames."""
+        market = event.market
+        winning = market.tokens[market.winner] if market.winner is not None else None
+        frame = {
+            "event_type": "market_resolved",
+            "id": market.id,
+            "market": market.condition_id,
+            "assets_ids": [token.id for token in market.tokens],
+            "winning_asset_id": winning.id if winning else "",
+            "winning_outcome": winning.outcome if winning else "",
+            "timestamp": str(event.ts),
+            "tags": list(market.event.tags),
+        }
+        for client in self.clients:
+            if client.custom_features and not client.assets.isdisjoint(frame["assets_ids"]):
+                client.outbox.put(json.dumps(frame))
+
     def _deliver(self, view: BookView, frames: list[tuple[Token | None, Frame]]) -> None:
         quotes = self._quote_frames(view)
         for client in self.clients:
-            mine = [t for t in view.market.tokens if t.id in client.assets]
+            mine = [t for t in view.market.tokens if t.id in client.assets - client.silent]
             if not mine:
                 continue
             wanted = [frame for token, frame in frames if token is None or token in mine]

@@ -1,7 +1,8 @@
 """The listed markets: identifiers, trading rules and descriptive text.
 
 `list_markets` is a pure function of seed and genesis. End dates lie days behind the genesis,
-so no market closes while a simulation runs; one market is closed from the start.
+so no market closes by itself while a simulation runs; one is closed from the start, and others
+close when they are resolved.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ class Event:
     neg_risk: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Market:
-    """One binary market. Prices and ticks are micros per share, times are ms UTC."""
+    """One binary market. Prices and ticks are micros per share, times are ms UTC.
+
+    `closed`, `winner` (None also for a draw), `payouts` (micros per share) and `closed_ms` change
+    when the venue publishes a resolution; everything else is fixed.
+    """
 
     index: int
     id: str
@@ -63,6 +68,9 @@ class Market:
     end_ms: int
     group_title: str
     winner: int | None = None
+    payouts: tuple[int, int] | None = None
+    closed_ms: int = 0
+    is_combo: bool = False
 
     @property
     def neg_risk(self) -> bool:
@@ -161,13 +169,18 @@ class MarketList:
     by_token: dict[str, Token] = field(repr=False)
     by_condition: dict[str, Market] = field(repr=False)
 
+    @property
+    def singles(self) -> tuple[Market, ...]:
+        """The markets that Gamma and the CLOB know: all but the combos."""
+        return tuple(market for market in self.all if not market.is_combo)
+
     def of_token(self, token_id: str) -> Market | None:
         token = self.by_token.get(token_id)
         return None if token is None else self.all[token.market_index]
 
 
-def list_markets(seed: int, genesis_ms: int) -> MarketList:
-    """Build every market of one world. Deterministic in (seed, genesis)."""
+def list_markets(seed: int, genesis_ms: int, combos: int = 0) -> MarketList:
+    """Build every market of one world. Deterministic in (seed, genesis, number of combos)."""
     events: dict[str, Event] = {}
     markets = []
     for index, listing in enumerate(_LISTINGS):
@@ -178,6 +191,7 @@ def list_markets(seed: int, genesis_ms: int) -> MarketList:
                           listing.neg_risk)  # fmt: skip
             events[listing.event] = event
         markets.append(_market(seed, genesis_ms, index, listing, event))
+    markets += [_combo(seed, genesis_ms, len(_LISTINGS) + n, markets) for n in range(combos)]
     by_condition = {m.condition_id: m for m in markets} | {m.feed_condition_id: m for m in markets}
     by_token = {token.id: token for m in markets for token in m.tokens}
     return MarketList(tuple(markets), tuple(events.values()), by_token, by_condition)
@@ -216,6 +230,45 @@ def _market(seed: int, genesis_ms: int, index: int, listing: _Listing, event: Ev
         end_ms=(genesis_ms // DAY_MS + listing.end_days) * DAY_MS + 20 * 3_600_000,
         group_title=listing.group_title,
         winner=0 if listing.closed else None,
+        payouts=(1_000_000, 0) if listing.closed else None,
+        closed_ms=(genesis_ms // DAY_MS + listing.end_days) * DAY_MS + 20 * 3_600_000,
+    )
+
+
+def _combo(seed: int, genesis_ms: int, index: int, legs: list[Market]) -> Market:
+    """A combination of two legs: module 3, traded by request for quote, without a book."""
+    rng = ids.stream(seed, "combo", index)
+    chosen = rng.sample(legs[: len(_LISTINGS) - 1], 2)
+    short = ids.position_condition(3, seed, "combo", index)
+    return Market(
+        index=index,
+        id="",
+        slug="",
+        question=" AND ".join(leg.question for leg in chosen),
+        condition_id=short,
+        feed_condition_id=short,
+        question_id="",
+        neg_risk_market_id="",
+        version="v2",
+        exchange=ids.EXCHANGE_V3,
+        tokens=(
+            Token(ids.position_id(short, 0), "", 0, index),
+            Token(ids.position_id(short, 1), "", 1, index),
+        ),
+        event=Event("", "", "", (), False),
+        tick=1_000,
+        center=rng.randrange(80_000, 400_000, 1_000),
+        spread_ticks=(1, 1),
+        fee_type=None,
+        fee_rate_bps=0,
+        rebate_rate=0.0,
+        closed=False,
+        seconds_delay=0,
+        sports_type="",
+        created_ms=genesis_ms,
+        end_ms=min(leg.end_ms for leg in chosen),
+        group_title="",
+        is_combo=True,
     )
 
 

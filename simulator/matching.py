@@ -31,7 +31,11 @@ class OrderFill:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One settlement: maker fills in book order, then the taker's aggregate."""
+    """One match: maker fills in book order, then the taker's aggregate.
+
+    `exchange` is the contract that emits the logs. `refund` is what the log of a batched V2
+    match shows above the taker's true cash. Matches with one `tx_hash` settle together.
+    """
 
     tx_hash: str
     market: Market
@@ -39,6 +43,8 @@ class Match:
     makers: tuple[OrderFill, ...]
     taker: OrderFill
     due_ms: int
+    exchange: str
+    refund: int = 0
 
 
 @dataclass(frozen=True, slots=True)

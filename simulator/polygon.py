@@ -9,12 +9,12 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from simulator import ids
-from simulator.logs import block_header, block_logs
+from simulator.chain import Block
+from simulator.log_delivery import LogDelivery, notification
+from simulator.logs import Log, block_header, block_logs
 from simulator.outbox import Outbox, abort_connection
 from simulator.polygon_rpc import LogFilter, PolygonRpc, RpcError
-from simulator.reorg import reorganise
 from simulator.venue import Venue
-from simulator.world import Block
 
 BATCH_MAX = 100
 MESSAGE_BYTES_MAX = 1 << 20
@@ -36,6 +36,7 @@ class PolygonNode:
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self.rpc = PolygonRpc(venue)
+        self.delivery = LogDelivery(venue)
         self.subscribers: set[Subscriber] = set()
         self._subscriptions = 0
         venue.block_listeners.append(self.publish)
@@ -61,6 +62,8 @@ class PolygonNode:
                 subscriber.outbox.put(json.dumps(self._answer(message.data, subscriber)))
         finally:
             self.subscribers.discard(subscriber)
+            for name in subscriber.filters:
+                self.delivery.forget(name)
             sender.cancel()
         return socket
 
@@ -73,52 +76,48 @@ class PolygonNode:
 
     def publish(self, block: Block) -> None:
         """Push a new block to the subscribers; heads and logs come in random order."""
-        if not self.subscribers or self.venue.faults.ws_stall:
+        if not self.subscribers:
             return
-        logs = list(block_logs(block))
-        copies = 2 if self.venue.faults.duplicate_logs else 1
-        for subscriber in self.subscribers:
-            for name, wanted in self._shuffled(subscriber):
-                if wanted is None:
-                    subscriber.outbox.put(_notification(name, block_header(block)))
-                    continue
-                for log in logs:
-                    if wanted.matches(log):
-                        frame = _notification(name, log)
-                        if self.venue.wire_rng.random() < self.venue.faults.logs_drop_rate:
-                            self.venue.counters["polygon logs dropped"] += 1
-                            continue
-                        for _ in range(copies):
-                            subscriber.outbox.put(frame)
-                            self.venue.counters["polygon logs pushed"] += 1
+        if self.venue.faults.ws_stall:
+            self.venue.acted("ws_stall")
+            return
+        self._push([block], [list(block_logs(block))])
 
-    def reorganise(self, depth: int) -> int:
+    def reorganise(self, depth: int, *, silent: bool = False, drop: bool = False) -> int:
         """Mine the last `depth` blocks again and push the difference; returns the depth.
 
-        Removed logs may come before or after the re-mined ones, as from a real node. A socket
-        that is down or stalled hears nothing of it.
+        Removed logs may come before or after the re-mined ones, as from a real node; a `silent`
+        reorganisation has none. A socket that is down or stalled hears nothing of it.
         """
         venue = self.venue
         numbers = range(max(0, venue.head.number - depth + 1), venue.head.number + 1)
         old = [log for n in numbers if (block := venue.block(n)) for log in block_logs(block)]
-        new_blocks = reorganise(venue.world, venue.head, depth, venue.wire_rng)
-        venue.head = new_blocks[-1]
-        venue.counters["reorgs"] += 1
+        new_blocks = venue.reorganise(depth, drop=drop)
         if venue.faults.ws_stall:
             return depth
-        removed = [log | {"removed": True} for log in old]
+        removed = [] if silent else [log | {"removed": True} for log in old]
         mined = [log for block in new_blocks for log in block_logs(block)]
         parts = [removed, mined] if venue.wire_rng.random() < 0.7 else [mined, removed]
+        self._push(new_blocks, parts)
+        return depth
+
+    def _push(self, blocks: list[Block], parts: list[list[Log]]) -> None:
+        """Heads of these blocks and the wanted logs of all parts, to every subscriber."""
         for subscriber in self.subscribers:
             for name, wanted in self._shuffled(subscriber):
                 if wanted is None:
-                    frames = [_notification(name, block_header(block)) for block in new_blocks]
-                else:
-                    logs = [log for part in parts for log in part if wanted.matches(log)]
-                    frames = [_notification(name, log) for log in logs]
-                for frame in frames:
-                    subscriber.outbox.put(frame)
-        return depth
+                    for block in blocks:
+                        subscriber.outbox.put(notification(name, block_header(block)))
+                    continue
+                for part in parts:
+                    for log in part:
+                        if wanted.matches(log):
+                            self.delivery.send(subscriber.outbox, name, log)
+
+    def stall_subscriptions(self, part: float | str) -> None:
+        """Silence a part of the log subscriptions that exist now, until they are made anew."""
+        names = [n for s in self.subscribers for n, wanted in s.filters.items() if wanted]
+        self.delivery.stall(part, names)
 
     def _shuffled(self, subscriber: Subscriber) -> list[tuple[str, LogFilter | None]]:
         entries = list(subscriber.filters.items())
@@ -141,6 +140,8 @@ class PolygonNode:
             return _error(None, -32600, "invalid request")
         method, params = request["method"], request.get("params") or []
         self.venue.counters[f"rpc {method}"] += 1
+        if subscriber is None:
+            self.venue.counters["rpc http calls"] += 1
         request_id = request.get("id")
         try:
             if not isinstance(params, list):
@@ -148,9 +149,11 @@ class PolygonNode:
             if subscriber is not None and method == "eth_subscribe":
                 result: Any = self._subscribe(subscriber, params)
             elif subscriber is not None and method == "eth_unsubscribe":
-                result = subscriber.filters.pop(str(params[0]) if params else "", 0) != 0
+                name = str(params[0]) if params else ""
+                self.delivery.forget(name)
+                result = subscriber.filters.pop(name, 0) != 0
             else:
-                result = self.rpc.call(method, params)
+                result = self.rpc.call(method, params, over_http=subscriber is None)
         except RpcError as error:
             return _error(request_id, error.code, error.message)
         return {"jsonrpc": "2.0", "id": request_id, "result": result}
@@ -163,7 +166,7 @@ class PolygonNode:
             wanted = None
         elif kind == "logs":
             wanted = LogFilter(params[1] if len(params) > 1 else {})
-            if not wanted.by_wallet:
+            if wanted.takes_all_fills:
                 self.venue.counters["polygon unfiltered subscriptions"] += 1
         else:
             raise RpcError(-32602, f"no {kind!r} subscription in eth namespace")
@@ -172,11 +175,6 @@ class PolygonNode:
         subscriber.filters[name] = wanted
         self.venue.counters["polygon subscriptions"] += 1
         return name
-
-
-def _notification(subscription: str, result: dict[str, Any]) -> str:
-    params = {"subscription": subscription, "result": result}
-    return json.dumps({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
 
 
 def _error(request_id: object, code: int, message: str) -> dict[str, Any]:

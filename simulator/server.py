@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -13,9 +13,12 @@ from aiohttp import web
 from simulator.clob import Clob
 from simulator.control import Control
 from simulator.data_api import DataApi
+from simulator.faults import SCOPES
 from simulator.gamma import Gamma
+from simulator.interventions import Interventions
 from simulator.market_ws import MarketChannel
 from simulator.polygon import PolygonNode
+from simulator.scenario import ScenarioRunner, ScenarioStep
 from simulator.venue import Venue
 
 PUMP_S = 0.02
@@ -25,12 +28,17 @@ SHUTDOWN_S = 1.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(venue: Venue) -> web.Application:
-    """The web application over one venue; it pumps the venue while it runs."""
+def build_app(venue: Venue, steps: Iterator[ScenarioStep] | None = None) -> web.Application:
+    """The web application over one venue; it pumps the venue while it runs.
+
+    `steps` is a scenario in order of time.
+    """
     node, channel = PolygonNode(venue), MarketChannel(venue)
+    interventions = Interventions(venue, node, channel)
+    scenario = None if steps is None else ScenarioRunner(interventions, steps)
     app = web.Application(middlewares=[_fault_gate(venue)], client_max_size=BODY_BYTES_MAX)
     for part in (node, channel, DataApi(venue), Gamma(venue), Clob(venue),
-                 Control(venue, node, channel)):  # fmt: skip
+                 Control(interventions, scenario)):  # fmt: skip
         app.add_routes(part.routes())
 
     async def pump(_app: web.Application) -> Any:
@@ -73,17 +81,28 @@ def _fault_gate(venue: Venue) -> Any:
         venue.counters[f"{request.method} {place}"] += 1
         if request.headers.get("Upgrade", "").lower() == "websocket":
             return await handler(request)
+        scope = next((s for s in SCOPES if request.path.startswith(f"/{s}")), "other")
+        venue.counters["http calls"] += 1
+        venue.counters[f"http {scope} calls"] += 1
         faults, draw = venue.faults, venue.wire_rng.random()
         if faults.http_scope and not request.path.startswith(f"/{faults.http_scope}"):
             return await handler(request)
         if faults.slow_ms:
+            venue.acted("slow_ms")
             await asyncio.sleep(faults.slow_ms / 1_000)
         if draw < faults.http_429_rate:
             venue.counters["429"] += 1
+            venue.counters[f"http {scope} 429"] += 1
+            venue.acted("http_429_rate")
             return _too_many(bare=venue.wire_rng.random() < 0.5)
         if draw < faults.http_429_rate + faults.http_error_rate:
             venue.counters["500"] += 1
+            venue.counters[f"http {scope} 500"] += 1
+            venue.acted("http_error_rate")
             return web.Response(status=500, text="internal error")
+        if faults.maintenance_rate and venue.wire_rng.random() < faults.maintenance_rate:
+            venue.acted("maintenance_rate")
+            return _maintenance(scope, restarting=venue.wire_rng.random() < 0.5)
         return await handler(request)
 
     return gate
@@ -97,9 +116,22 @@ def _too_many(*, bare: bool) -> web.Response:
     return web.json_response(body, status=429, headers={"Retry-After": "1"})
 
 
-async def start(venue: Venue, host: str, port: int) -> tuple[web.AppRunner, int]:
+def _maintenance(scope: str, *, restarting: bool) -> web.Response:
+    """503 in the words of each API; a restarting matching engine says 425."""
+    if scope == "data":
+        body = {"error": "dependency unavailable", "code": "dependency_unavailable",
+                "retryable": True, "trace_id": ""}  # fmt: skip
+        return web.json_response(body, status=503, headers={"Retry-After": "1"})
+    if scope == "clob" and restarting:
+        return web.json_response({"error": "service not ready"}, status=425)
+    return web.json_response({"error": "service unavailable"}, status=503)
+
+
+async def start(
+    venue: Venue, host: str, port: int, steps: Iterator[ScenarioStep] | None = None
+) -> tuple[web.AppRunner, int]:
     """Listen and return the runner with the port in use. Raises OSError if it is taken."""
-    runner = web.AppRunner(build_app(venue), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(build_app(venue, steps), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

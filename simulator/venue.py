@@ -14,11 +14,16 @@ from typing import Protocol
 
 from simulator import ids
 from simulator.book import Change
+from simulator.chain import Block, Fill, Row
+from simulator.custody import Custody
+from simulator.exchange import BookEvent, Resolution
 from simulator.faults import Faults
 from simulator.markets import Market, Token
 from simulator.matching import Match
 from simulator.positions import PositionBook
-from simulator.world import Block, Fill, Step, World
+from simulator.reorg import reorganise
+from simulator.resolutions import winner_of
+from simulator.world import FEED_REFRESH_MS, Step, World
 
 FINALITY_BLOCKS = 5
 
@@ -99,8 +104,9 @@ def last_maker_price(match: Match) -> int:
     return (maker.cash * 1_000_000 + maker.shares * tick // 2) // (maker.shares * tick) * tick
 
 
-BookListener = Callable[[BookView, list[Change | Match]], None]
+BookListener = Callable[[BookView, list[BookEvent]], None]
 BlockListener = Callable[[Block], None]
+TimeListener = Callable[[int], None]
 
 
 @dataclass
@@ -113,6 +119,7 @@ class Venue:
     counters: Counter[str] = field(default_factory=Counter)
     book_listeners: list[BookListener] = field(default_factory=list)
     block_listeners: list[BlockListener] = field(default_factory=list)
+    time_listeners: list[TimeListener] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.now = self.world.genesis_ms
@@ -125,8 +132,10 @@ class Venue:
             for ladder in self.world.exchange.ladders.values()
         }  # fmt: skip
         self.head = self.world.head
-        self.positions = PositionBook(self.world.leader_wallets)
-        self._events: deque[Change | Match] = deque()
+        self.positions = PositionBook(self.world.leader_wallets, self.world.openings)
+        self.custody = Custody(self.world)
+        self._events: deque[BookEvent] = deque()
+        self._vanishing: dict[Fill, int] = {}
         self._step: Step | None = None
 
     def advance(self, steps_max: int = 400) -> bool:
@@ -148,12 +157,52 @@ class Venue:
             self.head = self._step.block
             self._step = None
             self.positions.apply(self.head)
+            self.custody.follow(self.head.number, self.faults.positions_lag_blocks)
             for listener in self.block_listeners:
                 listener(self.head)
         else:
             return False
         self.now = max(self.now, target)
+        for tell in self.time_listeners:
+            tell(self.now)
         return True
+
+    def acted(self, fault: str, times: int = 1) -> None:
+        """Count that a fault did something."""
+        self.counters[f"fault {fault}"] += times
+
+    def reorganise(self, depth: int, *, drop: bool = False) -> list[Block]:
+        """Mine the last `depth` published blocks again; returns the new ones.
+
+        With `drop` some transactions never come back: their positions are taken back at once,
+        their feed rows vanish with the feed's next refresh.
+        """
+        first = self.head.number - depth + 1
+        new, gone = reorganise(self.world, self.head, depth, self.wire_rng, drop=drop)
+        self.head = new[-1]
+        for book in (self.positions, self.custody):
+            book.rewind(first)
+        for block in new:
+            self.positions.apply(block)
+        self.custody.follow(self.head.number, self.faults.positions_lag_blocks)
+        self._let_vanish(gone)
+        self.counters["reorgs"] += 1
+        self.counters["fills dropped by reorgs"] += sum(fill.n > 0 for fill in gone)
+        return new
+
+    def _let_vanish(self, gone: list[Fill]) -> None:
+        """Keep rows that the feed already shows until its next refresh."""
+        self._vanishing = {f: at for f, at in self._vanishing.items() if at > self.now}
+        elapsed = self.now - self.world.genesis_ms
+        refresh = self.world.genesis_ms + (elapsed // FEED_REFRESH_MS + 1) * FEED_REFRESH_MS
+        self._vanishing |= {fill: refresh for fill in gone if self.in_feed(fill)}
+
+    def vanishing(self, user: str | None) -> list[Fill]:
+        """Rows of dropped transactions that the feed still shows."""
+        return [
+            fill for fill, until in self._vanishing.items()
+            if self.now < until and user in (None, fill.wallet)
+        ]  # fmt: skip
 
     def _release_events(self, target: int) -> None:
         """Apply due book events moment by moment, so listeners see each state of a book."""
@@ -167,10 +216,19 @@ class Venue:
                 due.append(event)
                 if isinstance(event, Match):
                     view.print_trade(event)
+                elif isinstance(event, Resolution):
+                    self._close(event)
                 else:
                     view.apply(event)
             for listener in self.book_listeners:
                 listener(view, due)
+
+    def _close(self, event: Resolution) -> None:
+        market = event.market
+        market.closed, market.closed_ms = True, event.ts
+        market.payouts, market.winner = event.payouts, winner_of(event.payouts)
+        del self.books[market.index]
+        self.counters["markets resolved"] += 1
 
     def finalized_number(self) -> int:
         first = next(iter(self.world.blocks))
@@ -186,24 +244,26 @@ class Venue:
         view = None if token is None else self.books.get(token.market_index)
         return None if token is None or view is None else (view, token)
 
-    def on_chain(self, fill: Fill) -> bool:
-        return fill.tx.block.number <= self.head.number
+    def on_chain(self, row: Row) -> bool:
+        return row.tx.block.number <= self.head.number
 
-    def in_feed(self, fill: Fill) -> bool:
+    def in_feed(self, row: Row) -> bool:
         """True when the Data API serves the row at this moment."""
-        return fill.ts_visible + self.faults.late_rows_ms <= self.now
+        return row.ts_visible + self.faults.late_rows_ms <= self.now
 
     def price_of(self, token: Token) -> int:
         """Mark price in micros: the mid of the book, or the payout of a closed market."""
         view = self.books.get(token.market_index)
         if view is not None:
             return view.mid(token)
-        winner = self.world.listed.all[token.market_index].winner
-        return 1_000_000 if winner == token.outcome_index else 0
+        payouts = self.world.listed.all[token.market_index].payouts
+        return 0 if payouts is None else payouts[token.outcome_index]
 
 
-def _moment(event: Change | Match) -> tuple[int, int]:
+def _moment(event: BookEvent) -> tuple[int, int]:
     """(ms, market index) of a book event."""
     if isinstance(event, Match):
         return event.ts_match, event.market.index
+    if isinstance(event, Resolution):
+        return event.ts, event.market.index
     return event.ts, event.market_index

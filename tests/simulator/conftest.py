@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
+from simulator.scenario import ScenarioStep  # noqa: E402
 from simulator.server import build_app  # noqa: E402
 from simulator.venue import Venue  # noqa: E402
 from simulator.world import World, WorldConfig  # noqa: E402
@@ -94,10 +95,14 @@ def make_venue(blocks: int, seed: int = 7, **config: Any) -> Venue:
 def serve() -> Callable[..., None]:
     """Run an async scenario against a fresh venue: serve(scenario, blocks=..., **config)."""
 
-    def run(scenario: Scenario, blocks: int = 400, **config: Any) -> None:
+    def run(
+        scenario: Scenario, blocks: int = 400, steps: Iterable[ScenarioStep] | None = None,
+        **config: Any,
+    ) -> None:  # fmt: skip
         async def main() -> None:
             venue = make_venue(blocks, **config)
-            async with TestClient(TestServer(build_app(venue))) as client:
+            app = build_app(venue, None if steps is None else iter(steps))
+            async with TestClient(TestServer(app)) as client:
                 await scenario(Session(venue, client))
 
         asyncio.run(main())

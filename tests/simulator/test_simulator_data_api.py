@@ -200,6 +200,9 @@ def test_the_edge_repeats_an_identical_url(serve):
 
 def test_positions_are_the_true_positions(serve):
     async def scenario(session):
+        # Custody is a few blocks behind, so let the last fills reach it.
+        await session.post("/control/stop_leaders", {})
+        session.move(20_000)
         truth = await session.get("/control/positions")
         for leader in session.venue.world.leaders:
             rows = await walk(session, "/data/v2/positions", user=leader.wallet, limit=3)

@@ -147,3 +147,24 @@ def test_truth_pages_and_stopped_leaders(serve):
         assert session.venue.head.number > stopped["fills"][-1]["block_number"] + 10
 
     serve(scenario, blocks=100)
+
+
+def test_every_option_starts_and_the_scenario_runs(tmp_path):
+    timetable = tmp_path / "faults.json"
+    timetable.write_text(json.dumps([{"at_s": 0, "faults": {"late_rows_ms": 900}}]))
+    process = launch(
+        "--port", "0", "--genesis", str((int(time.time()) - 60) * 1_000), "--holdings",
+        "--other-activity-per-minute", "60", "--combos-per-minute", "10",
+        "--oddities-per-minute", "10",
+        "--resolutions", "30:hoops-cap-riv:0,40:harbour-mayor-alder:1",
+        "--scenario", str(timetable), "--chaos", "5", "--chaos-rate", "2",
+        "--chaos-kinds", "reorg,reorg_drop", "--exit-with-parent",
+    )  # fmt: skip
+    ready = json.loads(process.stdout.readline())
+    report = fetch(ready["control"] + "/scenario")
+    assert report["applied"][0]["faults"] == {"late_rows_ms": 900} and report["next"]
+    assert fetch(ready["control"] + "/activity")["total"] > 20
+    assert len(fetch(ready["control"] + "/leaders")[0]["wallets"]) == 2
+    process.stdin.close()
+    assert process.wait(5) == 0
+    assert process.stderr.read() == ""
