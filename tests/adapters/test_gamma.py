@@ -6,9 +6,10 @@ from decimal import Decimal
 import pytest
 from venue_fakes import EVENTS, SAMPLES, FakeHttp, load, needs_samples
 
-from chalicelib.adapters.polymarket.gamma import Gamma
+from chalicelib.adapters.polymarket.gamma import FEE_LOOKUPS_MAX, Gamma
 from chalicelib.adapters.polymarket.http import NotFound
 from chalicelib.adapters.polymarket.market_shape import (
+    gamma_digest,
     gamma_fee,
     market_of_clob,
     market_of_gamma,
@@ -240,3 +241,119 @@ def test_recorded_clob_markets() -> None:
         assert market.fee == FeeSchedule(50_000, 1)
         assert (market.tick, market.order_shares_min) == (1_000, 5_000_000)
         assert market.neg_risk
+
+
+def nothing_known(number: int, digest: bytes) -> bool:
+    return False
+
+
+def test_a_page_names_all_it_lists_and_reads_only_what_changed() -> None:
+    refused: list[str] = []
+    http = FakeHttp(lambda path, asked: PAGE | {"next_cursor": "c1"})
+    catalogue = Gamma(http, FakeHttp(clob), refused=lambda _, why: refused.append(why))
+    page = catalogue.market_page("c0", nothing_known)
+    # 4 has no order book, 5 and 6 cannot be read.
+    assert page.seen == (1, 2, 3, 5, 6)
+    assert page.after == "c1"
+    assert dict(http.calls[0][1])["after_cursor"] == "c0"
+    markets = {listed.number: listed.market for listed in page.changed}
+    assert [number for number, market in markets.items() if market is None] == [5, 6]
+    assert [error.split(":")[0] for error in refused] == ["conditionId", "version"]
+
+    digests = {listed.number: listed.digest for listed in page.changed}
+    again = catalogue.market_page("", lambda number, digest: digests.get(number) == digest)
+    assert again.changed == ()
+    assert again.seen == page.seen
+    assert len(refused) == 2, "what was refused is not reported with every walk"
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_news"),
+    [
+        ({"outcomePrices": '["0.1", "0.9"]', "volumeNum": 7, "bestBid": 1}, False),
+        ({"orderPriceMinTickSize": Decimal("0.01")}, True),
+        ({"acceptingOrders": False}, True),
+        ({"umaResolutionStatus": "proposed"}, True),
+        ({"gameStartTime": "2026-02-07 20:00:00+00"}, True),
+        ({"tags": [{"slug": "sports", "updatedAt": "now"}, {"slug": "nba"}]}, False),
+        ({"tags": [{"slug": "politics"}]}, True),
+        ({"feeSchedule": {"rate": Decimal("0.03"), "exponent": 1}}, True),
+    ],
+)
+def test_the_digest_is_of_what_is_stored(changes: dict[str, object], is_news: bool) -> None:
+    assert (gamma_digest(ROWS[0] | changes) != gamma_digest(ROWS[0])) is is_news
+    stored = market_of_gamma(ROWS[0], FeeSchedule(50_000, 1))
+    fee = gamma_fee(ROWS[0] | changes)
+    assert fee is not None
+    assert (market_of_gamma(ROWS[0] | changes, fee) != stored) is is_news
+
+
+def test_a_fee_that_could_not_be_asked_for_is_asked_for_again() -> None:
+    down = FakeHttp(lambda path, asked: Retryable("clob: status 500"))
+    page = Gamma(gamma(ROWS[2], ROWS[0]), down).market_page("", nothing_known)
+    assert page.seen == (3, 1)
+    assert [listed.number for listed in page.changed] == [1]
+
+
+def test_the_fees_asked_for_a_page_are_bounded() -> None:
+    asked: list[str] = []
+
+    def answer(path: str, _: object) -> object:
+        asked.append(path)
+        return CLOB_MARKET
+
+    rows = [ROWS[2] | {"id": str(number)} for number in range(100, 200)]
+    page = Gamma(gamma(*rows), FakeHttp(answer)).market_page("", nothing_known)
+    assert len(asked) == len(page.changed) == FEE_LOOKUPS_MAX
+    assert len(page.seen) == 100
+
+
+def test_markets_by_number_closed_ones_first() -> None:
+    def listing(path: str, asked: object) -> object:
+        query = dict(asked)  # type: ignore[call-overload]
+        numbers = {value for name, value in asked if name == "id"}  # type: ignore[attr-defined]
+        rows = [ROWS[0] | {"closed": True}] if query["closed"] == "true" else [ROWS[1]]
+        return {"markets": [row for row in rows if row["id"] in numbers]}
+
+    http = FakeHttp(listing)
+    found = Gamma(http, FakeHttp(clob)).markets_numbered([1, 2, 7])
+    assert {number: market.closed for number, market in found.items()} == {1: True, 2: False}
+    assert [name for name, _ in http.calls[1][1]].count("id") == 2
+    with pytest.raises(ValueError, match="at most"):
+        Gamma(http, FakeHttp(clob)).markets_numbered(list(range(101)))
+
+
+def test_a_closed_market_without_any_fee_pays_none() -> None:
+    http = gamma(ROWS[2] | {"closed": True})
+    nowhere = FakeHttp(lambda path, asked: NotFound("clob: status 404"))
+    assert Gamma(http, nowhere).markets_numbered([3])[3].fee == FeeSchedule()
+
+
+def test_the_data_api_knows_the_condition_of_tokens_nobody_else_lists() -> None:
+    token = "7761625012251534202429121"
+
+    def by_condition(path: str, asked: object) -> object:
+        named = dict(asked).get("condition_ids")  # type: ignore[call-overload]
+        return {"markets": [ROWS[0]] if named else []}
+
+    def data(path: str, asked: object) -> object:
+        assert path == "/v2/tokens"
+        row = {"token_id": token, "condition_id": ROWS[0]["conditionId"], "module": "v1_ctf"}
+        return {"data": [row]}
+
+    nowhere = FakeHttp(lambda path, asked: NotFound("status 404"))
+    market = Gamma(FakeHttp(by_condition), nowhere, FakeHttp(data)).market_of_token(token)
+    assert market is not None
+    assert market.slug == "nba-was-bkn"
+    # It is not documented, so that it may be gone.
+    assert Gamma(gamma(), nowhere, nowhere).market_of_token(token) is None
+    empty = FakeHttp(lambda path, asked: {"data": []})
+    assert Gamma(gamma(), nowhere, empty).market_of_token(token) is None
+
+
+def test_tags_and_game_start_are_kept() -> None:
+    tags = [{"slug": "nba"}, {"slug": "sports"}, {"slug": "NBA"}, {"slug": 7}]
+    row = ROWS[0] | {"tags": tags, "gameStartTime": "2026-02-07 20:00:00+00"}
+    market = market_of_gamma(row, FeeSchedule())
+    assert (market.category, market.tags) == ("sports", ("sports", "nba"))
+    assert market.game_starts_at == market.closes_at == 1_770_494_400_000

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from chalicelib.adapters.polymarket.http import JsonHttp, NotFound
 from chalicelib.adapters.polymarket.market_shape import (
     clob_fee,
+    gamma_digest,
     gamma_fee,
     is_position_id,
+    market_number,
     market_of_clob,
     market_of_gamma,
 )
@@ -17,12 +19,13 @@ from chalicelib.domain.errors import InvalidInput, PapercopyError, Permanent, Re
 from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.identifiers import condition_id, is_combo, token_id
 from chalicelib.domain.market import Market
+from chalicelib.ports import ListedMarket, MarketPage
 
 PAGE_MARKETS = 100
 MARKETS_MAX = 100_000
 PAGES_MAX = 2 * MARKETS_MAX // PAGE_MARKETS
-FEE_LOOKUPS_MAX = 200
-"""Fees asked of the CLOB in one pass: each is a request of its own."""
+FEE_LOOKUPS_MAX = 20
+"""Fees of one page asked of the CLOB: each is a request of its own."""
 PAYLOAD_CHARS_MAX = 20_000
 
 Refusal = Callable[[str, str], None]
@@ -47,11 +50,19 @@ def _listing(answer: object) -> tuple[list[object], str | None]:
 
 
 class Gamma:
-    """Port MarketCatalogue."""
+    """Port MarketCatalogue. `data` is the Data API, asked last for tokens nobody else knows."""
 
-    def __init__(self, http: JsonHttp, clob: JsonHttp, *, refused: Refusal = _ignore) -> None:
+    def __init__(
+        self,
+        http: JsonHttp,
+        clob: JsonHttp,
+        data: JsonHttp | None = None,
+        *,
+        refused: Refusal = _ignore,
+    ) -> None:
         self._http = http
         self._clob = clob
+        self._data = data
         self._refused = refused
 
     def markets(self) -> Iterator[Market]:
@@ -60,45 +71,100 @@ class Gamma:
         A market that does not parse is reported and skipped. Raises Retryable or Permanent when
         a page fails.
         """
-        cursor: str | None = None
+        cursor, count = "", 0
         cursors: set[str] = set()
-        lookups, count = 0, 0
         for _ in range(PAGES_MAX):
-            query = [("limit", str(PAGE_MARKETS)), ("closed", "false"), ("include_tag", "true")]
-            query += _VERSIONS
-            if cursor is not None:
-                query.append(("after_cursor", cursor))
-            rows, cursor = _listing(self._http.get("/markets/keyset", query))
-            for row in rows:
-                if isinstance(row, dict) and row.get("enableOrderBook") is False:
+            page = self.market_page(cursor, lambda _number, _digest: False)
+            for listed in page.changed:
+                if listed.market is None:
                     continue
-                try:
-                    fee, asked = self._stated_fee(row, lookups < FEE_LOOKUPS_MAX)
-                    lookups += asked
-                    market = _market(row, fee)
-                except PapercopyError as error:
-                    self._refused(json.dumps(row, default=str)[:PAYLOAD_CHARS_MAX], str(error))
-                    continue
-                yield market
+                yield listed.market
                 count += 1
                 if count >= MARKETS_MAX:
                     return
-            if cursor is None:
+            cursor = page.after
+            if not cursor:
                 return
             if cursor in cursors:
                 raise Retryable("gamma: the pages go in a circle")
             cursors.add(cursor)
         raise Retryable(f"gamma: more than {PAGES_MAX} pages of markets")
 
-    def _stated_fee(self, row: object, may_ask: bool) -> tuple[FeeSchedule, bool]:
-        """(fee, whether the CLOB had to be asked for it)."""
-        if not isinstance(row, dict):
-            raise InvalidInput("market", "an object was expected")
+    def market_page(self, after: str, is_known: Callable[[int, bytes], bool]) -> MarketPage:
+        """The page of open markets of both versions behind `after` (empty: the first one).
+
+        A market that does not parse is reported once and remembered as read; one whose fee could
+        not be asked for is reported and comes again. Raises Retryable or Permanent.
+        """
+        query = [("limit", str(PAGE_MARKETS)), ("closed", "false"), ("include_tag", "true")]
+        query += _VERSIONS
+        if after:
+            query.append(("after_cursor", after))
+        rows, cursor = _listing(self._http.get("/markets/keyset", query))
+        seen: list[int] = []
+        changed: dict[int, ListedMarket] = {}
+        lookups = 0
+        for row in rows:
+            if isinstance(row, dict) and row.get("enableOrderBook") is False:
+                continue
+            number, digest = 0, b""
+            market: Market | None = None
+            try:
+                raw = _object(row)
+                number, digest = market_number(raw), gamma_digest(raw)
+                seen.append(number)
+                if is_known(number, digest):
+                    continue
+                fee, asked = self._stated_fee(raw, lookups < FEE_LOOKUPS_MAX)
+                lookups += asked
+                market = market_of_gamma(raw, fee)
+            except PapercopyError as error:
+                self._report(row, error)
+                if not digest or not isinstance(error, InvalidInput):
+                    continue
+            changed[number] = ListedMarket(number, digest, market)
+        return MarketPage(tuple(seen), tuple(changed.values()), cursor or "")
+
+    def markets_numbered(self, numbers: Sequence[int]) -> Mapping[int, Market]:
+        """At most PAGE_MARKETS markets by their number in the list, closed ones looked for first.
+
+        One that does not parse is reported and missing. Raises Retryable or Permanent.
+        """
+        if len(numbers) > PAGE_MARKETS:
+            raise ValueError(f"at most {PAGE_MARKETS} markets at once, not {len(numbers)}")
+        found: dict[int, Market] = {}
+        for closed in ("true", "false"):
+            missing = [("id", str(number)) for number in numbers if number not in found]
+            if not missing:
+                break
+            query = [*missing, ("closed", closed), ("limit", str(PAGE_MARKETS))]
+            query += [("include_tag", "true"), *_VERSIONS]
+            rows, _ = _listing(self._http.get("/markets/keyset", query))
+            for row in rows:
+                try:
+                    raw = _object(row)
+                    found[market_number(raw)] = market_of_gamma(raw, self._last_fee(raw))
+                except (InvalidInput, Permanent) as error:
+                    self._report(row, error)
+        return {number: found[number] for number in numbers if number in found}
+
+    def _last_fee(self, raw: Mapping[str, object]) -> FeeSchedule:
+        """The fee of a market that may have no book any more: then nobody pays one."""
+        try:
+            return self._stated_fee(raw, may_ask=True)[0]
+        except Permanent:
+            return FeeSchedule()
+
+    def _report(self, row: object, error: PapercopyError) -> None:
+        self._refused(json.dumps(row, default=str)[:PAYLOAD_CHARS_MAX], str(error))
+
+    def _stated_fee(self, row: Mapping[str, object], may_ask: bool) -> tuple[FeeSchedule, bool]:
+        """(fee, whether the CLOB had to be asked for it). Raises Retryable when it may not be."""
         fee = gamma_fee(row)
         if fee is not None:
             return fee, False
         if not may_ask:
-            raise InvalidInput("feeSchedule", "is missing, as in too many other markets")
+            raise Retryable("feeSchedule: is missing, as in too many other markets of the page")
         return self._fee_at_clob(condition_id(row.get("conditionId"), "conditionId")), True
 
     def _fee_at_clob(self, condition: str) -> FeeSchedule:
@@ -113,28 +179,53 @@ class Gamma:
     def market_of_token(self, token: str) -> Market | None:
         """The market of one token, open or closed, or None when the venue does not know it.
 
-        Gamma is asked first, then the CLOB, which lists new markets earlier. Combos have no
-        market. Raises Retryable, or Permanent when the venue's answer cannot be understood.
+        Gamma is asked first, then the CLOB, which lists new markets earlier, then the Data API,
+        which knows the condition of old ones. Combos have no market. Raises Retryable, or
+        Permanent when the venue's answer cannot be understood.
         """
         token = token_id(token)
         if is_combo(token):
             return None
         try:
-            return self._market_at_gamma(token) or self._market_at_clob(token)
+            return (
+                self._market_at_gamma(token)
+                or self._market_at_clob(token)
+                or self._market_at_data(token)
+            )
         except InvalidInput as error:
             raise Permanent(f"the market of token {token} is refused: {error}") from error
 
+    def market_of_condition(self, condition: str) -> Market | None:
+        """The market of one condition, open or closed, or None when the venue knows none.
+
+        Gamma is asked first, then the CLOB. Raises Retryable, or Permanent when the venue's answer
+        cannot be understood.
+        """
+        condition = condition_id(condition)
+        try:
+            for market in self._listed("condition_ids", condition):
+                if market.condition_id == condition:
+                    return market
+            try:
+                market = market_of_clob(self._clob_market(condition))
+            except NotFound:
+                return None
+            return market if market.condition_id == condition else None
+        except InvalidInput as error:
+            raise Permanent(f"the market of {condition} is refused: {error}") from error
+
     def _market_at_gamma(self, token: str) -> Market | None:
         ids = "position_ids" if is_position_id(token) else "clob_token_ids"
+        return next((m for m in self._listed(ids, token) if token in m.tokens), None)
+
+    def _listed(self, filtered_by: str, value: str) -> Iterator[Market]:
+        """Markets, open ones first, that a filter of the venue's list finds."""
         for closed in ("false", "true"):
-            query = [(ids, token), ("closed", closed), ("include_tag", "true"), *_VERSIONS]
+            query = [(filtered_by, value), ("closed", closed), ("include_tag", "true"), *_VERSIONS]
             rows, _ = _listing(self._http.get("/markets/keyset", query))
             for row in rows:
-                fee, _ = self._stated_fee(row, may_ask=True)
-                market = _market(row, fee)
-                if token in market.tokens:
-                    return market
-        return None
+                raw = _object(row)
+                yield market_of_gamma(raw, self._stated_fee(raw, may_ask=True)[0])
 
     def _market_at_clob(self, token: str) -> Market | None:
         try:
@@ -146,8 +237,25 @@ class Gamma:
         market = market_of_clob(raw)
         return market if token in market.tokens else None
 
+    def _market_at_data(self, token: str) -> Market | None:
+        """By the condition the Data API names; it is not documented, so its absence is no news."""
+        if self._data is None:
+            return None
+        try:
+            answer = self._data.get("/v2/tokens", [("token_id", token)])
+        except Permanent:
+            return None
+        rows = answer.get("data") if isinstance(answer, dict) else None
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, dict) and row.get("token_id") == token:
+                if row.get("module") == "combo":
+                    return None
+                market = self.market_of_condition(condition_id(row.get("condition_id")))
+                return market if market and token in market.tokens else None
+        return None
 
-def _market(row: object, fee: FeeSchedule) -> Market:
+
+def _object(row: object) -> Mapping[str, object]:
     if not isinstance(row, dict):
         raise InvalidInput("market", "an object was expected")
-    return market_of_gamma(row, fee)
+    return row

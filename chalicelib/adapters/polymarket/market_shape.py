@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.identifiers import condition_id, token_id
-from chalicelib.domain.market import Market
+from chalicelib.domain.market import Market, Resolution, ResolutionState, payouts_of
+from chalicelib.domain.market_sync import DIGEST_BYTES
 from chalicelib.domain.money import MICROS, decimal_of, micros
 
 CRYPTO_TAKER_DELAY_MS = 150
@@ -17,6 +19,10 @@ CRYPTO_TAKER_DELAY_MS = 150
 DELAY_S_MAX = 600
 EXPONENT_MAX = 4
 TEXT_CHARS_MAX = 500
+TAGS_MAX = 8
+TAG_CHARS_MAX = 40
+SHAPE = 1
+"""Part of every digest: raised when more of a market is read, so that all are read again."""
 
 _UP_DOWN = "-updown-"
 _NO_FEE = FeeSchedule()
@@ -153,18 +159,100 @@ def _event(raw: Mapping[str, object]) -> Mapping[str, object]:
     return first if isinstance(first, Mapping) else {}
 
 
-def _category(raw: Mapping[str, object], event: Mapping[str, object]) -> str:
-    """The stated category, else the first tag that is one, else the first tag."""
-    stated = _text(raw, "category")
-    if stated:
-        return stated.lower()
+def _tags(raw: Mapping[str, object], event: Mapping[str, object]) -> list[str]:
+    """Slugs of the tags, at most TAGS_MAX; those that are categories stay in any case."""
     tags = raw.get("tags") or event.get("tags")
     slugs = [
-        tag["slug"]
+        tag["slug"].lower()[:TAG_CHARS_MAX]
         for tag in (tags if isinstance(tags, list) else [])
         if isinstance(tag, Mapping) and isinstance(tag.get("slug"), str)
     ]
-    return next((slug for slug in slugs if slug in _CATEGORIES), slugs[0] if slugs else "")
+    slugs.sort(key=lambda slug: slug not in _CATEGORIES)
+    return list(dict.fromkeys(slugs))[:TAGS_MAX]
+
+
+def _category(raw: Mapping[str, object], tags: Sequence[str]) -> str:
+    """The stated category, else the first tag that is one, else the first tag."""
+    return _text(raw, "category").lower() or (tags[0] if tags else "")
+
+
+_STATES: dict[str, ResolutionState] = {
+    "proposed": "proposed",
+    "challenged": "proposed",
+    "reproposed": "proposed",
+    "disputed": "disputed",
+    "arbitration": "disputed",
+    "resolved": "resolved",
+}
+"""The venue's words for how far a resolution is; every other one means that none was proposed."""
+
+
+def resolution_state(value: object) -> ResolutionState:
+    """How far a resolution is, in any of the venue's words."""
+    return _STATES.get(value.lower(), "open") if isinstance(value, str) else "open"
+
+
+def gamma_resolution(raw: Mapping[str, object]) -> Resolution:
+    """What a Gamma market says of its outcome, which is never final.
+
+    Its prices are payouts only on a closed market, and only where they look like payouts: there
+    are closed markets with fractional prices and some with none.
+    """
+    state = resolution_state(raw.get("resolutionStatus") or raw.get("umaResolutionStatus"))
+    if raw.get("closed") is not True:
+        return Resolution(state)
+    try:
+        prices = [micros(price, "p") for price in _strings(raw.get("outcomePrices"), "p")]
+    except InvalidInput:
+        return Resolution(state)
+    whole = sum(prices) == MICROS and set(prices) <= {0, MICROS // 2, MICROS}
+    return Resolution(state, payouts_of(prices[0]) if len(prices) == 2 and whole else ())
+
+
+_STORED = (
+    "conditionId",
+    "question",
+    "slug",
+    "version",
+    "clobTokenIds",
+    "positionIds",
+    "outcomes",
+    "acceptingOrders",
+    "closed",
+    "orderPriceMinTickSize",
+    "orderMinSize",
+    "secondsDelay",
+    "itode",
+    "feesEnabled",
+    "feeSchedule",
+    "negRisk",
+    "endDate",
+    "gameStartTime",
+    "category",
+    "umaResolutionStatus",
+    "resolutionStatus",
+)
+"""Keys of a Gamma market that a stored market depends on."""
+
+
+def gamma_digest(raw: Mapping[str, object]) -> bytes:
+    """A short digest of everything that is stored of a Gamma market; prices are no part of it."""
+    event = _event(raw)
+    parts = [raw.get(key) for key in _STORED]
+    parts += [event.get("id"), _tags(raw, event)]
+    if raw.get("closed") is True:
+        parts.append(raw.get("outcomePrices"))
+    text = json.dumps([SHAPE, parts], default=str, sort_keys=True)
+    return sha256(text.encode()).digest()[:DIGEST_BYTES]
+
+
+def market_number(raw: Mapping[str, object]) -> int:
+    """Gamma's own number of a market. Raises InvalidInput."""
+    value = raw.get("id")
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not text.isascii() or not text.isdigit() or len(text) > 14:
+        raise InvalidInput("id", "a number was expected")
+    return int(text)
 
 
 def market_of_gamma(raw: Mapping[str, object], fee: FeeSchedule) -> Market:
@@ -179,6 +267,7 @@ def market_of_gamma(raw: Mapping[str, object], fee: FeeSchedule) -> Market:
     ids = "clobTokenIds" if version == "v1" else "positionIds"
     accepting = _flag(raw, "acceptingOrders")
     event = _event(raw)
+    tags = _tags(raw, event)
     delay_ms = _delay_ms(raw.get("secondsDelay"), "secondsDelay")
     # Gamma has no flag for the crypto taker delay; these series carry it in their slug.
     held = raw.get("itode") is True or _UP_DOWN in _text(raw, "slug")
@@ -187,7 +276,7 @@ def market_of_gamma(raw: Mapping[str, object], fee: FeeSchedule) -> Market:
         question=_text(raw, "question"),
         slug=_text(raw, "slug"),
         event_id=_text(event, "id"),
-        category=_category(raw, event),
+        category=_category(raw, tags),
         protocol=str(version),
         tokens=_tokens(_strings(raw.get(ids), ids), ids),
         outcomes=_pair(_strings(raw.get("outcomes"), "outcomes"), "outcomes"),
@@ -199,6 +288,9 @@ def market_of_gamma(raw: Mapping[str, object], fee: FeeSchedule) -> Market:
         closes_at=time_ms(raw.get("endDate"), "endDate"),
         closed=_flag(raw, "closed"),
         accepting_orders=accepting,
+        tags=tuple(tags),
+        game_starts_at=time_ms(raw.get("gameStartTime"), "gameStartTime"),
+        resolution=gamma_resolution(raw),
     )
 
 
@@ -237,4 +329,5 @@ def market_of_clob(raw: Mapping[str, object]) -> Market:
         closes_at=None,
         closed=False,
         accepting_orders=accepting,
+        game_starts_at=time_ms(raw.get("gst"), "gst"),
     )
