@@ -7,13 +7,16 @@ from typing import Literal
 
 from chalicelib.domain import guardrails, sizing
 from chalicelib.domain.group import Group
+from chalicelib.domain.identifiers import is_combo
 from chalicelib.domain.latency_model import placed_at
 from chalicelib.domain.market import Market
+from chalicelib.domain.market_lists import MarketLists
 from chalicelib.domain.money import cash_floor
 from chalicelib.domain.orderbook import Book, depth
 from chalicelib.domain.paper_order import Order, reservation
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.rules import CopyRules
+from chalicelib.domain.source_health import SourceHealth
 
 Verdict = Literal["EXECUTE", "SKIP"]
 
@@ -24,7 +27,9 @@ class Inputs:
 
     `held` and `exit_debt` are our shares of this token that came from this leader; `free_cash` is
     cash less reservations. `not_before` (milliseconds) lies after `ts_decided` when an order of
-    ours had to be waited for: then it takes the place of the decision time.
+    ours had to be waited for: then it takes the place of the decision time. `health` is known for
+    a BUY, and `lists` say which markets he may open positions in. `segment` names the part of the
+    tape that `book` was taken from, empty for a snapshot.
     """
 
     attempt_id: str
@@ -39,6 +44,9 @@ class Inputs:
     backfill: bool = False
     sell_only: bool = False
     not_before: int = 0
+    health: SourceHealth | None = None
+    lists: MarketLists | None = None
+    segment: str = ""
 
     @property
     def ts_book(self) -> int:
@@ -48,7 +56,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was decided, and every figure that decided it. Prices and amounts in micros."""
+    """What was decided, and every figure that decided it. Prices and amounts in micros.
+
+    `confirmed` says that the Data API was waited for and showed every trade of the group.
+    """
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -71,6 +82,9 @@ class Decision:
     ts_book: int | None = None
     limit: int | None = None
     target_shares: int | None = None
+    confirmed: bool = False
+    health: SourceHealth | None = None
+    segment: str = ""
 
 
 def _facts(inputs: Inputs) -> Decision:
@@ -84,8 +98,8 @@ def _facts(inputs: Inputs) -> Decision:
         age_ms=group.ts_decided - group.ts_block,
         rules_digest=inputs.rules.digest,
         leader_price=group.leader_price,
-        leader_shares=group.shares,
-        leader_cash=group.cash,
+        leader_shares=group.net_shares,
+        leader_cash=group.net_cash,
         leader_reduction=group.reduction if group.side == "SELL" else 0,
         equity=inputs.equity,
         free_cash=inputs.free_cash,
@@ -96,6 +110,9 @@ def _facts(inputs: Inputs) -> Decision:
         spread=book.spread if book else None,
         book_hash=book.venue_hash if book else "",
         ts_book=book.ts_received if book else None,
+        confirmed=group.confirmed,
+        health=inputs.health,
+        segment=inputs.segment if book else "",
     )
 
 
@@ -116,21 +133,43 @@ def decide(inputs: Inputs) -> tuple[Decision, Order | None]:
 
 
 def _preconditions(inputs: Inputs) -> list[Reason]:
+    """The cheapest kind of reason that applies, or nothing."""
     group, rules = inputs.group, inputs.rules
+    never = _never_copied(inputs)
+    if never:
+        return [never]
+    wanted = _buy_refused(inputs) if group.side == "BUY" else _sell_refused(inputs)
+    return (
+        wanted
+        or guardrails.market_reasons(
+            inputs.market, group.side, group.ts_decided, rules, inputs.lists
+        )
+        or guardrails.book_reasons(inputs.book, group.side, inputs.ts_book, rules)
+    )
+
+
+def _never_copied(inputs: Inputs) -> Reason | None:
+    """Why nobody could copy this group, whatever the side."""
     if inputs.backfill:
-        return [Reason.SKIP_BACKFILL]
-    if rules.refused:
-        return [Reason.SETTINGS_REFUSED]
-    if group.side == "BUY":
-        if inputs.sell_only:
-            return [Reason.LEADER_SELL_ONLY]
-        if group.cash < rules.leader_notional_min:
-            return [Reason.LEADER_TRADE_TOO_SMALL]
-    elif inputs.held == 0:
-        return [Reason.NO_POSITION]
-    return guardrails.market_reasons(
-        inputs.market, group.side, group.ts_decided, rules
-    ) or guardrails.book_reasons(inputs.book, group.side, inputs.ts_book, rules)
+        return Reason.SKIP_BACKFILL
+    if is_combo(inputs.group.token_id):
+        return Reason.COMBO_NOT_COPYABLE
+    if inputs.group.retracted:
+        return Reason.LEADER_FILL_RETRACTED
+    return Reason.SETTINGS_REFUSED if inputs.rules.refused else None
+
+
+def _buy_refused(inputs: Inputs) -> list[Reason]:
+    if inputs.sell_only:
+        return [Reason.LEADER_SELL_ONLY]
+    if inputs.health and inputs.health.blocks:
+        return list(inputs.health.blocking)
+    too_small = inputs.group.net_cash < inputs.rules.leader_notional_min
+    return [Reason.LEADER_TRADE_TOO_SMALL] if too_small else []
+
+
+def _sell_refused(inputs: Inputs) -> list[Reason]:
+    return [] if inputs.held else [Reason.NO_POSITION]
 
 
 def _buy(
@@ -138,7 +177,7 @@ def _buy(
 ) -> tuple[Decision, Order | None]:
     group, rules = inputs.group, inputs.rules
     best, mid, spread = book.asks[0].price, book.mid, book.spread
-    cash = sizing.buy_cash(group.cash, inputs.equity, rules)
+    cash = sizing.buy_cash(group.net_cash, inputs.equity, rules)
     if cash is None:
         return replace(facts, reasons=(Reason.BELOW_MINIMUM,)), None
     limit = guardrails.limit_price("BUY", group.leader_price, mid, market.tick, rules)
@@ -146,7 +185,7 @@ def _buy(
     facts = replace(
         facts, limit=limit, target_shares=shares, depth_shares=depth(book, "BUY", limit)
     )
-    order = _order(inputs, shares, limit)
+    order = _order(inputs, market, shares, limit)
     reasons = [
         *guardrails.age_reasons(facts.age_ms, best, group.leader_price, rules),
         *guardrails.price_reasons("BUY", best, mid, group.leader_price, rules),
@@ -179,25 +218,29 @@ def _sell(
     if not rules.sell_always_attempt:
         reasons += guardrails.price_reasons("SELL", best, mid, group.leader_price, rules)
         reasons += guardrails.spread_reasons("SELL", spread, rules)
-    return _verdict(facts, reasons, _order(inputs, shares, limit))
+    return _verdict(facts, reasons, _order(inputs, market, shares, limit))
 
 
 def owed(inputs: Inputs) -> int:
     """Shares a SELL asks of us, with what earlier sells still owe; not rounded to order sizes."""
     group = inputs.group
-    return sizing.sell_owed(inputs.held, group.reduction, inputs.exit_debt, group.kept == 0)
+    return sizing.sell_owed(inputs.held, group.reduction, inputs.exit_debt, group.is_out)
 
 
-def _order(inputs: Inputs, shares: int, limit: int) -> Order:
-    delay_ms = inputs.market.delay_ms if inputs.market else 0
-    placed = placed_at(inputs.ts_book, inputs.attempt_id, inputs.rules, delay_ms)
+def _order(inputs: Inputs, market: Market, shares: int, limit: int) -> Order:
+    """The order to place; the venue lets nothing rest that is below its minimum size."""
+    rules = inputs.rules
+    placed = placed_at(inputs.ts_book, inputs.attempt_id, rules, market.delay_ms)
+    may_rest = shares >= market.order_shares_min
     return Order(
         token_id=inputs.group.token_id,
         side=inputs.group.side,
         shares=shares,
         limit=limit,
         ts_placed=placed,
-        ts_book_max=placed + inputs.rules.book_late_ms_max,
+        ts_book_max=placed + rules.book_late_ms_max,
+        ttl_ms=rules.order_ttl_ms if may_rest else 0,
+        resting_fill=rules.resting_fill,
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from chalicelib.domain.exchange_log import Side
+from chalicelib.domain.life_cycle import opening_refused
 from chalicelib.domain.market import Market
+from chalicelib.domain.market_lists import MarketLists, listed
 from chalicelib.domain.money import MICROS, ceil_to, floor_to
 from chalicelib.domain.orderbook import Book, depth
 from chalicelib.domain.reasons import Reason
@@ -27,19 +29,21 @@ def limit_price(side: Side, leader_price: int, mid: int | None, tick: int, rules
 
 
 def market_reasons(
-    market: Market | None, side: Side, ts_decided: int, rules: CopyRules
+    market: Market | None,
+    side: Side,
+    ts_decided: int,
+    rules: CopyRules,
+    lists: MarketLists | None = None,
 ) -> list[Reason]:
-    """Life cycle: known; for a BUY also accepting orders and not about to close."""
+    """Known at all; for a BUY also in the right part of its life, and not ruled out by a list."""
     if market is None:
         return [Reason.UNKNOWN_TOKEN]
     if side == "SELL":
         return []
-    if market.closed or not market.accepting_orders:
-        return [Reason.MARKET_CLOSED]
-    closes_soon = (
-        market.closes_at is not None and market.closes_at - ts_decided < rules.close_guard_ms
-    )
-    return [Reason.MARKET_CLOSES_SOON] if closes_soon else []
+    refused = opening_refused(market, ts_decided, rules.close_guard_ms)
+    if refused is None and lists is not None:
+        refused = listed(market, lists)
+    return [refused] if refused else []
 
 
 def book_reasons(book: Book | None, side: Side, ts: int, rules: CopyRules) -> list[Reason]:
@@ -71,7 +75,10 @@ def age_reasons(age_ms: int, best_ask: int, leader_price: int, rules: CopyRules)
 def price_reasons(
     side: Side, best: int, mid: int | None, leader_price: int, rules: CopyRules
 ) -> list[Reason]:
-    """Distance of the best price from the leader's and from the midpoint, and the price band."""
+    """Distance of the best price from the leader's and from the midpoint, and the price band.
+
+    `price_move_max`, where it is set, bounds the move against us relative to the leader's price.
+    """
     mid = best if mid is None else mid
     reasons = []
     if side == "BUY":
@@ -81,11 +88,15 @@ def price_reasons(
             reasons.append(Reason.WORSE_THAN_LEADER)
         if best > mid + rules.buy_mid_guard:
             reasons.append(Reason.BEYOND_MID)
+        moved = best - leader_price
     else:
         if best < leader_price - rules.sell_leader_guard:
             reasons.append(Reason.WORSE_THAN_LEADER)
         if best < mid - rules.sell_mid_guard:
             reasons.append(Reason.BEYOND_MID)
+        moved = leader_price - best
+    if rules.price_move_max and moved * MICROS > leader_price * rules.price_move_max:
+        reasons.append(Reason.PRICE_MOVED)
     return reasons
 
 

@@ -10,13 +10,17 @@ from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.paper_order import AttemptStatus, Order, Outcome
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.slippage import Slippage
+from chalicelib.domain.stress import StressPoint
 
 ROWS_PER_ADVANCE_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An undecided group or an unfinished attempt, due at `ts_due` (milliseconds).
+    """An undecided group, an attempt to place, or one that rests, due at `ts_due` (milliseconds).
+
+    A resting attempt is due at its expiry.
 
     What is due together goes by decision time, then by the order of the leader's own fills
     (`ts_block`, `order` of the group's first): a poll sees many of them at one moment.
@@ -27,7 +31,7 @@ class Work:
     portfolio_id: str
     epoch: int
     ts_due: int
-    kind: Literal["group", "attempt"]
+    kind: Literal["group", "attempt", "resting"]
     ref: str
     leader: str
     token_id: str
@@ -43,9 +47,13 @@ class Work:
 class Attempt:
     """One group's one attempt in one epoch of a portfolio.
 
-    Written before anything is placed; `decision` and `order` never change after that, `outcome` is
-    stored once. `reserved` is cash held back until the attempt is terminal. `ran_at` and
-    `late_by_ms` say when the deciding step ran, and decide nothing.
+    Written before anything is placed; `decision` and `order` never change after that. `outcome` is
+    stored before it is applied: the ledger knows its first `applied` slices. While a remainder
+    rests the status is PARTIAL, or SUBMITTED where nothing was filled. `reserved` is cash held
+    back for what may still be filled. `vwap` and `slippage` tell how the fills fared, `stress` how
+    other latencies and thinner books would have. `ran_at` and
+    `late_by_ms` say when the deciding step ran, and decide nothing. `retracted_shares` are leader
+    shares the chain took back after the decision: a note, nothing follows from it.
     """
 
     attempt_id: str
@@ -65,4 +73,9 @@ class Attempt:
     outcome: Outcome | None
     ran_at: int
     late_by_ms: int
+    retracted_shares: int = 0
+    applied: int = 0
+    vwap: int | None = None
+    slippage: Slippage | None = None
+    stress: tuple[StressPoint, ...] = ()
     version: int = 0

@@ -22,7 +22,7 @@ def placed_at(ts_decided: int, attempt_id: str, rules: CopyRules, venue_delay_ms
 
 
 def settle_ms(rules: CopyRules, venue_delay_ms: int) -> int:
-    """Longest time from a group's opening to its order's placement."""
+    """Longest time from a group's opening to its order's placement, where nothing is confirmed."""
     return (
         rules.aggregation_window_ms
         + rules.decision_latency_ms

@@ -1,101 +1,207 @@
-"""Execute a submitted attempt: outcome stored first, ledger touched after.
+"""Execute a submitted attempt: what became of it is stored first, the ledger touched after.
 
-A repetition finds the stored outcome and applies it; it never asks the book again.
+A repetition finds what is stored and applies it; it never asks the book again. An attempt whose
+remainder rests comes back at its expiry, or earlier when a decision on its token wants to know.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.domain.consumption import Consumed, Taken, remembered
 from chalicelib.domain.errors import Conflict, Permanent
 from chalicelib.domain.lane import Attempt, Work
 from chalicelib.domain.ledger import Entry
-from chalicelib.domain.paper_order import Order, Outcome, Slice
+from chalicelib.domain.money import price_nearest
+from chalicelib.domain.paper_order import Order, Outcome, Slice, resting_reservation
 from chalicelib.domain.portfolio import Head, Position, apply_entry
-from chalicelib.keyspace import attempt_key, key_of
+from chalicelib.domain.slippage import slippage
+from chalicelib.domain.stress import REACH_MS, StressPoint, stress
+from chalicelib.keyspace import attempt_key, consumed_key, key_of
 from chalicelib.ports import Delete, ExecutionAdapter, Metrics, Put, Store, Write, stored
 from chalicelib.services.portfolios import position_of
+from chalicelib.services.tape_reading import TapeReader
 
 
 class ExecuteAttempt:
     """The executor's place in the lane; paper or, one day, live behind the same port."""
 
-    def __init__(self, store: Store, executor: ExecutionAdapter, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store, executor: ExecutionAdapter, tapes: TapeReader, metrics: Metrics
+    ) -> None:
         self._store = store
         self._executor = executor
+        self._tapes = tapes
         self._metrics = metrics
 
     def __call__(self, head: Head, row: Work) -> None:
-        """Bring one due attempt to its end. Raises Conflict when somebody else moved the lane."""
-        attempt = self._attempt(head, row)
-        if attempt is None or attempt.order is None:
-            raise Permanent(f"work row {row.ref} names an attempt that was never submitted")
-        if attempt.outcome is None:
-            outcome = self._executor.submit(attempt.order, attempt.fee_schedule)
-            attempt = replace(attempt, outcome=outcome)
-            self._store.commit([Put(attempt)])
-            attempt = stored(attempt)
-        self._apply(head, row, attempt)
+        """Place one due attempt, or end one that rested until its expiry.
+
+        Raises Conflict when somebody else moved the lane, TapeAwaited when it must rest.
+        """
+        attempt, order = self._submitted(head, row)
+        outcome = attempt.outcome
+        if outcome is None:
+            found = self._executor.submit(order, attempt.fee_schedule, self._taken(head, row))
+            attempt = self._stored(attempt, order, found)
+        elif row.kind == "resting" and outcome.rests and attempt.applied == len(outcome.slices):
+            taken = self._taken(head, row)
+            found = self._executor.follow(order, outcome, order.ts_expiry, taken)
+            attempt = self._stored(attempt, order, found)
+        self._apply(head, row, attempt, order)
+
+    def settle(self, head: Head, row: Work, until: int, *, cancel: bool) -> bool:
+        """Bring a resting attempt up to `until`, and end it there if it is to be cancelled.
+
+        Whether that changed anything; the head must then be read again. Raises as above.
+        """
+        attempt, order = self._submitted(head, row)
+        outcome = attempt.outcome
+        if outcome is None:
+            raise Permanent(f"work row {row.ref} names an attempt that was never placed")
+        if outcome.rests and attempt.applied == len(outcome.slices):
+            if outcome.ts_done >= until and not cancel:
+                return False
+            act = self._executor.cancel if cancel else self._executor.follow
+            found = act(order, outcome, until, self._taken(head, row))
+            attempt = self._stored(attempt, order, found)
+            if found.rests and attempt.applied == len(found.slices):
+                return True
+        self._apply(head, row, attempt, order)
+        return True
 
     def failed(self, head: Head, row: Work) -> list[Write]:
         """The writes that end an attempt which cannot be executed, giving back what it held."""
         attempt = self._attempt(head, row)
         if attempt is None or attempt.order is None:
             return [Put(head)]
+        resting = head.resting - (row.kind == "resting")
         writes: list[Write] = [
-            Put(replace(head, reserved=head.reserved - attempt.reserved)),
+            Put(replace(head, reserved=head.reserved - attempt.reserved, resting=resting)),
             Put(replace(attempt, status="FAILED", reserved=0)),
         ]
         if attempt.side == "SELL":
-            shares = attempt.order.shares
+            sold = attempt.outcome.slices[: attempt.applied] if attempt.outcome else ()
+            left = attempt.order.shares - sum(part.shares for part in sold)
             position = position_of(self._store, head, row.token_id, row.leader)
-            writes.append(Put(_released(position, shares, shares)))
+            writes.append(Put(_released(position, left, left)))
         return writes
 
     def _attempt(self, head: Head, row: Work) -> Attempt | None:
         key = attempt_key(head.portfolio_id, head.epoch, row.ts_decided, row.ref)
         return self._store.get(Attempt, key)
 
-    def _apply(self, head: Head, row: Work, attempt: Attempt) -> None:
-        """Entries, position, head, terminal attempt and the end of its work row in one commit."""
-        outcome, order = attempt.outcome, attempt.order
-        if outcome is None or order is None:
+    def _submitted(self, head: Head, row: Work) -> tuple[Attempt, Order]:
+        attempt = self._attempt(head, row)
+        if attempt is None or attempt.order is None:
+            raise Permanent(f"work row {row.ref} names an attempt that was never submitted")
+        return attempt, attempt.order
+
+    def _consumed(self, head: Head, row: Work) -> Consumed:
+        key = consumed_key(head.portfolio_id, head.epoch, row.token_id)
+        known = self._store.get(Consumed, key)
+        return known or Consumed(head.portfolio_id, head.epoch, row.token_id)
+
+    def _taken(self, head: Head, row: Work) -> tuple[Taken, ...]:
+        return self._consumed(head, row).taken
+
+    def _stored(self, attempt: Attempt, order: Order, outcome: Outcome) -> Attempt:
+        """The attempt with what became of it so far, kept before anything follows from it."""
+        told = replace(attempt, outcome=outcome)
+        if outcome.book_source == "tape" and (attempt.outcome is None or not outcome.rests):
+            told = replace(told, stress=self._stress(attempt, order))
+        self._store.commit([Put(told)])
+        return stored(told)
+
+    def _stress(self, attempt: Attempt, order: Order) -> tuple[StressPoint, ...]:
+        decided = attempt.decision.ts_decided
+        tape = self._tapes.tape(order.token_id, decided, decided + REACH_MS)
+        return stress(tape, order.side, order.shares, order.limit, decided)
+
+    def _apply(self, head: Head, row: Work, attempt: Attempt, order: Order) -> None:
+        """New entries, position, head, attempt and its work row moved on, in one commit."""
+        outcome = attempt.outcome
+        if outcome is None:
             raise Conflict("the attempt has no outcome yet")
-        position = position_of(self._store, head, row.token_id, row.leader)
+        before = position = position_of(self._store, head, row.token_id, row.leader)
         writes: list[Write] = []
-        for number, part in enumerate(outcome.slices):
+        fresh = outcome.slices[attempt.applied :]
+        for number, part in enumerate(fresh, start=attempt.applied):
             for entry in _entries(head, attempt, order, number, part):
                 head, position = apply_entry(head, position, entry)
                 writes.append(Put(entry))
         if order.side == "SELL":
-            position = _released(position, order.shares, order.shares - outcome.shares)
-        if writes or order.side == "SELL":
+            sold = sum(part.shares for part in fresh)
+            position = replace(position, reserved=position.reserved - sold)
+            if not outcome.rests:
+                left = order.shares - outcome.shares
+                position = _released(position, left, left)
+        if position != before:
             writes.append(Put(position))
+        after = _after(attempt, order, outcome)
         writes += [
-            Put(_settled(head, attempt, outcome)),
-            Put(replace(attempt, status=outcome.status, reasons=outcome.reasons, reserved=0)),
-            Delete(key_of(row), row.version),
+            Put(_moved(head, row, attempt, after, outcome)),
+            Put(after),
+            *self._remembered(head, row, outcome),
+            *self._row_moved(row, order, outcome),
         ]
         self._store.commit(writes)
-        self._metrics.count(f"attempts_{outcome.status.lower()}")
+        if outcome.status != attempt.status:
+            self._metrics.count(f"attempts_{outcome.status.lower()}")
+
+    def _remembered(self, head: Head, row: Work, outcome: Outcome) -> list[Write]:
+        """What the order took from the book, for the portfolio's later orders."""
+        known = self._consumed(head, row)
+        taken = remembered(known.taken, outcome.taken)
+        return [] if taken == known.taken else [Put(replace(known, taken=taken))]
+
+    def _row_moved(self, row: Work, order: Order, outcome: Outcome) -> list[Write]:
+        if not outcome.rests:
+            return [Delete(key_of(row), row.version)]
+        if row.kind == "resting":
+            return []
+        self._tapes.request(order.token_id, order.ts_placed, order.ts_expiry)
+        later = replace(row, kind="resting", ts_due=order.ts_expiry, version=0)
+        return [Delete(key_of(row), row.version), Put(later)]
+
+
+def _after(attempt: Attempt, order: Order, outcome: Outcome) -> Attempt:
+    """The attempt once its outcome so far is in the ledger."""
+    decision, filled = attempt.decision, outcome.shares
+    vwap = price_nearest(outcome.cash, filled) if filled else None
+    fared = None
+    if vwap is not None:
+        fared = slippage(order.side, vwap, decision.leader_price, decision.mid, outcome.best)
+    return replace(
+        attempt,
+        status=outcome.status,
+        reasons=outcome.reasons,
+        reserved=resting_reservation(order, filled) if outcome.rests else 0,
+        applied=len(outcome.slices),
+        vwap=vwap,
+        slippage=fared,
+    )
+
+
+def _moved(head: Head, row: Work, before: Attempt, after: Attempt, outcome: Outcome) -> Head:
+    """The head with what is still held back, counting how an attempt that is over ended."""
+    held = replace(head, reserved=head.reserved + after.reserved - before.reserved)
+    if outcome.rests:
+        return replace(held, resting=held.resting + (row.kind == "attempt"))
+    return replace(
+        held,
+        resting=held.resting - (row.kind == "resting"),
+        filled=held.filled + (outcome.status == "FILLED"),
+        partial=held.partial + (outcome.status == "CANCELLED"),
+        no_fill=held.no_fill + (outcome.status == "SKIPPED"),
+    )
 
 
 def _released(position: Position, reserved: int, unsold: int) -> Position:
-    """The position after a sell of `reserved` shares ended with `unsold` of them still owed."""
+    """The position once `reserved` shares of a sell are free again, `unsold` still owed."""
     left = position.reserved - reserved
     debt = max(0, min(position.exit_debt + unsold, position.shares - left))
     return replace(position, reserved=left, exit_debt=debt)
-
-
-def _settled(head: Head, attempt: Attempt, outcome: Outcome) -> Head:
-    """The head without the attempt's reservation, counting how it ended."""
-    return replace(
-        head,
-        reserved=head.reserved - attempt.reserved,
-        filled=head.filled + (outcome.status == "FILLED"),
-        partial=head.partial + (outcome.status == "CANCELLED"),
-        no_fill=head.no_fill + (outcome.status == "SKIPPED"),
-    )
 
 
 def _entries(head: Head, attempt: Attempt, order: Order, number: int, part: Slice) -> list[Entry]:

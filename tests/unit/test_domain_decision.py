@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 
 from chalicelib.domain import guardrails, sizing
 from chalicelib.domain.decision import Inputs, decide
-from chalicelib.domain.group import KEPT_SCALE, Group
+from chalicelib.domain.group import KEPT_SCALE, Group, retract
+from chalicelib.domain.identifiers import COMBO_MODULE
 from chalicelib.domain.latency_model import jitter_ms, placed_at, settle_ms
+from chalicelib.domain.market_lists import MarketLists, list_entry
 from chalicelib.domain.money import MICROS, SHARE_STEP, cash_floor
 from chalicelib.domain.orderbook import Book, Level, depth
-from chalicelib.domain.paper_order import fill_and_kill, reservation
+from chalicelib.domain.paper_order import ended, fill_and_kill, reservation
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.rules import CopyRules
-from tests.unit.wire import LEADER, NOW_MS, YES, book, hash_of, market
+from chalicelib.domain.source_health import SourceHealth
+from tests.unit.wire import CONDITION, LEADER, NOW_MS, YES, book, hash_of, market
 
 RULES = CopyRules(digest="rules-1")
 U = MICROS
@@ -291,6 +294,12 @@ def test_the_whole_holding_goes_when_the_leader_is_out() -> None:
     assert order.shares == 30_123_456
 
 
+def lists(*named: str) -> MarketLists:
+    return MarketLists("main", (list_entry(*named, by="ada", ts=NOW_MS),))
+
+
+COMBO = str(COMBO_MODULE << 248 | 5)
+BLOCKED = SourceHealth("down", "down", blocking=(Reason.POLYGON_UNHEALTHY, Reason.API_UNHEALTHY))
 THIN = book([(49, 1_000)], [(50, 24), (60, 1_000)])
 
 SKIPS: list[tuple[Reason, Inputs]] = [
@@ -332,7 +341,26 @@ SKIPS: list[tuple[Reason, Inputs]] = [
     (Reason.DUST, replace(SELL, held=190_000)),
     (Reason.SETTINGS_REFUSED, replace(BUY, rules=replace(RULES, refused="settings global: x"))),
     (Reason.BOOK_TOO_LATE, replace(BUY, book=book([(49, 9_000)], [(50, 9_000)], NOW_MS + 60_000))),
+    (Reason.COMBO_NOT_COPYABLE, replace(BUY, group=group(token_id=COMBO))),
+    (Reason.COMBO_NOT_COPYABLE, replace(SELL, group=group(side="SELL", token_id=COMBO))),
+    (Reason.LEADER_FILL_RETRACTED, replace(BUY, group=retract(group(), 2_000 * U, 1_000 * U))),
+    (
+        Reason.LEADER_FILL_RETRACTED,
+        replace(SELL, group=retract(group(side="SELL"), 2_000 * U - SHARE_STEP + 1, 999 * U)),
+    ),
+    (
+        Reason.PRICE_MOVED,
+        replace(BUY, rules=replace(RULES, price_move_max=20_000), group=group(cash=980 * U)),
+    ),
+    (Reason.MARKET_BLACKLISTED, replace(BUY, lists=lists("blacklist", "market", CONDITION))),
+    (Reason.NOT_WHITELISTED, replace(BUY, lists=lists("whitelist", "category", "sports"))),
+    (Reason.POLYGON_UNHEALTHY, replace(BUY, health=BLOCKED)),
+    (Reason.API_UNHEALTHY, replace(BUY, health=BLOCKED)),
 ]
+
+RESTED = (Reason.REMAINDER_CANCELLED, Reason.TAPE_INCOMPLETE)
+NOT_DECIDED = {Reason.NO_FOLLOWER, Reason.INCREMENT_TOO_SMALL, Reason.SELF_TRADE}
+"""Reasons for which a fill never comes to a decision."""
 
 
 @pytest.mark.parametrize(("reason", "inputs"), SKIPS)
@@ -341,7 +369,8 @@ def test_every_skip_names_its_reason(reason: Reason, inputs: Inputs) -> None:
     assert order is None
     assert decision.verdict == "SKIP"
     assert reason in decision.reasons
-    assert decision.leader_shares == inputs.group.shares
+    assert decision.leader_shares == inputs.group.net_shares
+    assert decision.health == inputs.health
 
 
 def test_every_reason_can_happen() -> None:
@@ -349,8 +378,99 @@ def test_every_reason_can_happen() -> None:
     assert order is not None
     nothing = fill_and_kill(order, book([(48, 1)], [(90, 1)]), market().fee, NOW_MS)
     part = fill_and_kill(order, book([], [(50, 1)]), market().fee, NOW_MS)
-    seen = {reason for reason, _ in SKIPS} | {*nothing.reasons, *part.reasons}
-    assert set(Reason) - seen == set()
+    gap = ended(order, replace(part, status="PARTIAL"), NOW_MS, *RESTED)
+    seen = {reason for reason, _ in SKIPS} | {*nothing.reasons, *part.reasons, *gap.reasons}
+    assert set(Reason) - seen == NOT_DECIDED
+
+
+def test_lists_and_a_markets_life_never_stop_a_sell() -> None:
+    on = lists("blacklist", "market", CONDITION)
+    closed = market(closed=True, accepting_orders=False)
+    for inputs in (replace(SELL, lists=on), replace(SELL, market=closed)):
+        assert decide(inputs)[0].verdict == "EXECUTE"
+    listed = lists("whitelist", "category", "weather")
+    assert decide(replace(BUY, lists=listed))[0].verdict == "EXECUTE"
+
+
+@pytest.mark.parametrize(
+    ("side", "best", "limit", "expected"),
+    [
+        ("BUY", 505_000, 0, []),
+        ("BUY", 505_000, 10_000, []),
+        ("BUY", 505_001, 10_000, [Reason.PRICE_MOVED]),
+        ("BUY", 400_000, 10_000, []),
+        ("SELL", 495_000, 10_000, []),
+        ("SELL", 494_999, 10_000, [Reason.PRICE_MOVED]),
+        ("SELL", 600_000, 10_000, []),
+    ],
+)
+def test_a_relative_move_against_us(
+    side: str, best: int, limit: int, expected: list[Reason]
+) -> None:
+    rules = replace(RULES, price_move_max=limit)
+    assert guardrails.price_reasons(side, best, best, 500_000, rules) == expected  # type: ignore[arg-type]
+
+
+def test_an_order_below_the_venues_minimum_size_never_rests() -> None:
+    _, order = decide(replace(BUY, market=market(order_shares_min=19_600_000)))
+    _, small = decide(replace(BUY, market=market(order_shares_min=19_600_001)))
+    assert order is not None
+    assert small is not None
+    assert (order.shares, order.ttl_ms, small.ttl_ms) == (19_600_000, 30_000, 0)
+    assert order.ts_expiry == order.ts_placed + 30_000
+
+
+def test_a_decision_names_the_part_of_the_tape_it_rests_on() -> None:
+    assert decide(replace(BUY, segment="s"))[0].segment == "s"
+    assert decide(replace(BUY, segment="s", book=None))[0].segment == ""
+
+
+def test_unhealthy_sources_never_stop_a_sell() -> None:
+    decision, order = decide(replace(SELL, health=BLOCKED))
+    assert order is not None
+    assert decision.verdict == "EXECUTE"
+    assert decision.health == BLOCKED
+
+
+def test_healthy_sources_are_kept_with_the_decision() -> None:
+    well = SourceHealth("up", "down", degraded=True, detail="the Data API is down")
+    decision, order = decide(replace(BUY, health=well))
+    assert order is not None
+    assert decision.health == well
+
+
+def test_what_was_taken_back_is_not_copied() -> None:
+    half = replace(BUY, group=retract(group(), 1_000 * U, 500 * U))
+    decision, order = decide(half)
+    assert order is not None
+    assert (decision.leader_shares, decision.leader_cash) == (1_000 * U, 500 * U)
+    assert decision.leader_price == 500_000
+    assert order.shares == 9_800_000
+    small = replace(BUY, group=retract(group(), 1_999 * U, 999 * U + 1))
+    assert decide(small)[0].reasons == (Reason.LEADER_TRADE_TOO_SMALL,)
+
+
+def test_a_seller_whose_sale_was_partly_taken_back_is_not_out() -> None:
+    out = group(side="SELL", kept=0)
+    whole, part = replace(SELL, group=out), replace(SELL, group=retract(out, 500 * U, 250 * U))
+    assert decide(whole)[0].target_shares == 30 * U
+    decision, _ = decide(part)
+    assert decision.target_shares == 22_500_000
+    assert decision.leader_reduction == KEPT_SCALE * 3 // 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "confirmed"),
+    [
+        ({}, False),
+        ({"confirm_ms": 3_000}, True),
+        ({"confirm_ms": 3_000, "awaits": ("t",)}, False),
+    ],
+)
+def test_a_decision_says_whether_it_was_confirmed(
+    changes: dict[str, object], confirmed: bool
+) -> None:
+    assert decide(replace(BUY, group=group(**changes)))[0].confirmed is confirmed
 
 
 def test_free_cash_may_be_exactly_the_reservation() -> None:

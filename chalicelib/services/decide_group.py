@@ -1,0 +1,249 @@
+"""Decide one closed group for one portfolio: its inputs, the decision, and one commit of both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chalicelib.domain.decision import Decision, Inputs, decide, owed
+from chalicelib.domain.errors import Retryable
+from chalicelib.domain.fee import FeeSchedule
+from chalicelib.domain.group import Group
+from chalicelib.domain.identifiers import attempt_id
+from chalicelib.domain.lane import Attempt, Work
+from chalicelib.domain.latency_model import settle_ms
+from chalicelib.domain.market import Market
+from chalicelib.domain.market_lists import MarketLists
+from chalicelib.domain.paper_order import Order, reservation
+from chalicelib.domain.portfolio import Head, Position, positions_value
+from chalicelib.domain.reasons import Reason
+from chalicelib.domain.registry import Leader, wallet_as_of, wallet_start
+from chalicelib.domain.stress import REACH_MS, StressPoint, stress
+from chalicelib.keyspace import key_of, leader_key, market_lists_key
+from chalicelib.ports import Clock, Delete, Metrics, Put, Rules, Store, Write
+from chalicelib.services import portfolios
+from chalicelib.services.decision_book import DecisionBooks
+from chalicelib.services.heartbeats import heartbeats
+from chalicelib.services.market_directory import MarketDirectory
+from chalicelib.services.source_health import SourceHealth, assess
+from chalicelib.services.tape_reading import TapeReader
+from chalicelib.services.venue_book import waited_enough
+
+HEALTH_REFRESH_MS = 2_000
+LISTS_REFRESH_MS = 2_000
+
+_OWED_AFTER_SKIP = frozenset(
+    {
+        Reason.DUST,
+        Reason.BELOW_MARKETABLE_MINIMUM,
+        Reason.BOOK_MISSING,
+        Reason.BOOK_STALE,
+        Reason.BOOK_TOO_LATE,
+        Reason.UNKNOWN_TOKEN,
+        Reason.SETTINGS_REFUSED,
+        Reason.SKIP_BACKFILL,
+    }
+)
+
+
+class DecideGroup:
+    """Whether a portfolio copies a group, and with which order."""
+
+    def __init__(
+        self,
+        store: Store,
+        books: DecisionBooks,
+        tapes: TapeReader,
+        directory: MarketDirectory,
+        rules: Rules,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._books = books
+        self._tapes = tapes
+        self._directory = directory
+        self._rules = rules
+        self._clock = clock
+        self._metrics = metrics
+        self._health: tuple[int, SourceHealth] | None = None
+        self._lists: tuple[int, MarketLists | None] | None = None
+
+    def __call__(self, head: Head, row: Work, group: Group) -> None:
+        """Decide and commit.
+
+        Raises Conflict when somebody else moved the lane, TapeAwaited when it must rest, Retryable
+        when the venue must be asked again.
+        """
+        minted = attempt_id(group.group_id, head.portfolio_id, head.epoch)
+        position = portfolios.position_of(self._store, head, row.token_id, row.leader)
+        inputs = self._inputs(head, row, group, minted, position)
+        decision, order = decide(inputs)
+        if decision.reasons == (Reason.BOOK_MISSING,):
+            # Nothing cheaper rules the group out, so it is worth asking for its book.
+            found = self._books.at(row.token_id, inputs.ts_book, inputs.rules)
+            inputs = replace(inputs, book=found.book, segment=found.segment)
+            decision, order = decide(inputs)
+        if order and inputs.segment and order.ts_placed > _placed_by(inputs):
+            self._tapes.request(row.token_id, decision.ts_decided, order.ts_placed)
+        attempt = self._attempt(head, row, group, minted, decision, order, inputs.market)
+        self._store.commit(self._decided(head, row, attempt, position, inputs))
+        self._metrics.count(f"decisions_{decision.verdict.lower()}")
+
+    def _inputs(
+        self, head: Head, row: Work, group: Group, minted: str, position: Position
+    ) -> Inputs:
+        """Everything but the book."""
+        leader = self._store.get(Leader, leader_key(row.leader))
+        held = position.shares - position.reserved
+        worth_asking = row.side == "BUY" or held > 0
+        return Inputs(
+            attempt_id=minted,
+            group=group,
+            rules=self._rules.rules_for(row.leader),
+            equity=self._equity(head) if row.side == "BUY" else 0,
+            free_cash=head.cash - head.reserved,
+            held=held,
+            exit_debt=position.exit_debt,
+            market=self._market(row) if worth_asking else None,
+            book=None,
+            backfill=leader is not None and _is_history(group, leader),
+            sell_only=leader is not None and leader.state == "sell_only",
+            not_before=row.ts_due,
+            health=self._source_health() if row.side == "BUY" else None,
+            lists=self._market_lists() if row.side == "BUY" else None,
+        )
+
+    def _market_lists(self) -> MarketLists | None:
+        """The account's lists, read again after LISTS_REFRESH_MS."""
+        now = self._clock.now_ms()
+        if self._lists is None or now - self._lists[0] >= LISTS_REFRESH_MS:
+            key = market_lists_key(portfolios.ACCOUNT)
+            self._lists = (now, self._store.get(MarketLists, key))
+        return self._lists[1]
+
+    def _source_health(self) -> SourceHealth:
+        now = self._clock.now_ms()
+        if self._health is None or now - self._health[0] >= HEALTH_REFRESH_MS:
+            self._health = (now, assess(self._rules.system(), heartbeats(self._store), now))
+        return self._health[1]
+
+    def _market(self, row: Work) -> Market | None:
+        try:
+            market = self._directory.lookup(row.token_id)
+        except Retryable:
+            if self._late(row):
+                return None
+            raise
+        if market is None and not self._late(row):
+            # The venue lists new markets some seconds late.
+            raise Retryable(f"the market of token {row.token_id[:12]}… is not known yet")
+        return market
+
+    def _late(self, row: Work) -> bool:
+        """Whether the head of the line waited long enough for the venue's answer."""
+        return waited_enough(self._clock, row.ts_due)
+
+    def _equity(self, head: Head) -> int:
+        marks, _ = portfolios.marks(self._store)
+        held = portfolios.positions_of(self._store, head.portfolio_id, head.epoch)
+        return head.cash + positions_value(held, marks)
+
+    def _attempt(
+        self,
+        head: Head,
+        row: Work,
+        group: Group,
+        minted: str,
+        decision: Decision,
+        order: Order | None,
+        market: Market | None,
+    ) -> Attempt:
+        now = self._clock.now_ms()
+        schedule = market.fee if market else FeeSchedule()
+        return Attempt(
+            attempt_id=minted,
+            group_id=group.group_id,
+            portfolio_id=head.portfolio_id,
+            epoch=head.epoch,
+            leader=row.leader,
+            token_id=row.token_id,
+            side=row.side,
+            ts_opened=group.opened,
+            decision=decision,
+            status="SUBMITTED" if order else "SKIPPED",
+            reasons=decision.reasons,
+            order=order,
+            fee_schedule=schedule,
+            reserved=reservation(order, schedule) if order else 0,
+            outcome=None,
+            ran_at=now,
+            late_by_ms=max(0, now - row.ts_due),
+            stress=() if order else self._missed(row, decision),
+        )
+
+    def _missed(self, row: Work, decision: Decision) -> tuple[StressPoint, ...]:
+        """What a rejected signal would have met, where its book was recorded."""
+        if not decision.segment or decision.limit is None or not decision.target_shares:
+            return ()
+        ts = decision.ts_decided
+        tape = self._tapes.tape(row.token_id, ts, ts + REACH_MS)
+        return stress(tape, row.side, decision.target_shares, decision.limit, ts)
+
+    def _decided(
+        self, head: Head, row: Work, attempt: Attempt, position: Position, inputs: Inputs
+    ) -> list[Write]:
+        """One commit: the attempt, the head, the work row moved on, and what a sell holds back."""
+        order = attempt.order
+        writes: list[Write] = [
+            Put(
+                replace(
+                    head,
+                    reserved=head.reserved + attempt.reserved,
+                    attempts=head.attempts + 1,
+                    executed=head.executed + (1 if order else 0),
+                    skipped=head.skipped + (0 if order else 1),
+                )
+            ),
+            Put(attempt),
+            Delete(key_of(row), row.version),
+        ]
+        if order:
+            moved = replace(
+                row,
+                kind="attempt",
+                ref=attempt.attempt_id,
+                ts_due=order.ts_placed,
+                ts_decided=attempt.decision.ts_decided,
+                version=0,
+            )
+            writes.append(Put(moved))
+            if order.side == "SELL":
+                # The order takes over what was owed; below its step something stays owed.
+                held_back = replace(
+                    position,
+                    reserved=position.reserved + order.shares,
+                    exit_debt=owed(inputs) - order.shares,
+                )
+                writes.append(Put(held_back))
+        elif row.side == "SELL" and inputs.held and _OWED_AFTER_SKIP & set(attempt.reasons):
+            writes.append(Put(replace(position, exit_debt=owed(inputs))))
+        return writes
+
+
+def _placed_by(inputs: Inputs) -> int:
+    """Until when a group's tape was asked for as it opened: delays of the venue come on top."""
+    rules, group = inputs.rules, inputs.group
+    return group.opened + settle_ms(rules, 0) + group.confirm_ms
+
+
+def _is_history(group: Group, leader: Leader) -> bool:
+    """Whether the group is older than the following, or part of holdings read before it was seen.
+
+    Ingestion keeps history out of groups by wallet; nothing that is history for every wallet is
+    copied should it ever fail to. What he bought while he was only sold is not copied either.
+    """
+    read = [wallet_as_of(leader, wallet) for wallet in leader.wallets]
+    in_holdings = all(ts is not None and group.ts_block <= ts < group.opened for ts in read)
+    too_old = all(group.ts_block < wallet_start(leader, wallet) for wallet in leader.wallets)
+    unwanted = group.side == "BUY" and group.ts_block < leader.buys_from // 1000 * 1000
+    return too_old or in_holdings or unwanted
