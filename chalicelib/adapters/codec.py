@@ -37,10 +37,13 @@ def to_plain(value: object) -> Any:
     return _adapter(type(value)).dump_python(value, mode="json")
 
 
-def from_text(kind: type[T], text: str | bytes) -> T:
-    """The value in JSON text. Raises InvalidInput naming the first wrong field."""
+def from_text(kind: type[T], text: str | bytes, *, strict: bool = False) -> T:
+    """The value in JSON text. Raises InvalidInput naming the first wrong field.
+
+    With `strict`, a number in quotes or with a fraction is not an integer.
+    """
     try:
-        value: T = _adapter(kind).validate_json(text)
+        value: T = _adapter(kind).validate_json(text, strict=strict)
     except ValidationError as error:
         raise refusal(error, "body") from error
     return value

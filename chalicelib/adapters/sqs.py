@@ -9,11 +9,13 @@ from threading import Lock
 from typing import Any, Literal
 from uuid import uuid4
 
-from chalicelib.adapters import codec
+from chalicelib.adapters import codec, fill_wire
 from chalicelib.adapters.aws import translating
+from chalicelib.adapters.clock import SystemClock
 from chalicelib.adapters.refused import refused_line
 from chalicelib.domain.errors import InvalidInput, Permanent, Retryable
 from chalicelib.domain.evidence import FillMessage
+from chalicelib.ports import Clock
 
 BATCH_MESSAGES_MAX = 10
 BATCH_BYTES_MAX = 250_000
@@ -22,17 +24,15 @@ SEND_ATTEMPTS_MAX = 3
 SEND_BACKOFF_MS = 100
 DELAY_SECONDS_MAX = 900
 TICK_LEADERS_MAX = 1_000
+parse_fill_message = fill_wire.parse_fill_message
 
 
 @dataclass(frozen=True, slots=True)
-class _FillEnvelope:
-    message: FillMessage
-    v: Literal[1] = 1
+class PollTick:
+    """Whom to poll, and since when that is due (milliseconds; 0 when nobody said)."""
 
-
-@dataclass(frozen=True, slots=True)
-class _PollTick:
     leaders: tuple[str, ...]
+    ts_due: int = 0
     v: Literal[1] = 1
 
 
@@ -41,22 +41,16 @@ class _Versioned:
     v: int
 
 
-def _check_version(body: str) -> None:
+MARK_TICK = '{"marks":true,"v":1}'
+"""A body of the polls queue that asks for marks instead of polls."""
+
+
+def parse_poll_tick(body: str) -> PollTick:
+    """A body of the polls queue. Raises InvalidInput."""
     version = codec.from_text(_Versioned, body).v
     if version != 1:
         raise InvalidInput("v", f"version 1 was expected, got {version}")
-
-
-def parse_fill_message(body: str) -> FillMessage:
-    """The message in a body of the fills queue. Raises InvalidInput."""
-    _check_version(body)
-    return codec.from_text(_FillEnvelope, body).message
-
-
-def parse_poll_tick(body: str) -> tuple[str, ...]:
-    """The leaders in a body of the polls queue. Raises InvalidInput."""
-    _check_version(body)
-    return codec.from_text(_PollTick, body).leaders
+    return codec.from_text(PollTick, body)
 
 
 class _Queue:
@@ -119,6 +113,10 @@ def _batches(entries: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
         yield batch
 
 
+PreparedFill = tuple[str, bytes]
+"""The leader, whose messages keep their order, and the body."""
+
+
 class SqsFillQueue:
     """Port FillQueue on `papercopy-{stage}-fills.fifo`.
 
@@ -129,20 +127,28 @@ class SqsFillQueue:
     def __init__(self, stage: str, client: Any) -> None:
         self._queue = _Queue(client, f"papercopy-{stage}-fills.fifo")
 
-    def send(self, messages: Sequence[FillMessage]) -> None:
+    def prepare(self, message: FillMessage) -> PreparedFill:
+        """What will be sent for a message. Raises InvalidInput for text that is not Unicode."""
+        return message.leader, fill_wire.encode(message)
+
+    def send_prepared(self, prepared: Sequence[PreparedFill]) -> None:
         """Hand over every message. Raises Retryable, or Permanent for one that is too large."""
         self._queue.send(
             [
                 {
-                    "MessageBody": codec.to_text(_FillEnvelope(message)),
-                    "MessageGroupId": message.leader,
+                    "MessageBody": body.decode(),
+                    "MessageGroupId": leader,
                     # New for each send and kept on its repetitions: the queue drops the copy of
                     # a batch whose answer was lost, and never evidence sent twice on purpose.
                     "MessageDeduplicationId": uuid4().hex,
                 }
-                for message in messages
+                for leader, body in prepared
             ]
         )
+
+    def send(self, messages: Sequence[FillMessage]) -> None:
+        """Prepare and hand over every message. Raises what both of them raise."""
+        self.send_prepared([self.prepare(message) for message in messages])
 
 
 class SqsQuarantine:
@@ -159,8 +165,9 @@ class SqsQuarantine:
 class SqsPollTicks:
     """Delayed ticks to the pollers on `papercopy-{stage}-polls`."""
 
-    def __init__(self, stage: str, client: Any) -> None:
+    def __init__(self, stage: str, client: Any, clock: Clock | None = None) -> None:
         self._queue = _Queue(client, f"papercopy-{stage}-polls")
+        self._clock = clock or SystemClock()
 
     def send(self, leaders: Sequence[str], delays_seconds: Sequence[int]) -> None:
         """One tick for all `leaders` after each of `delays_seconds` (0..900).
@@ -171,5 +178,19 @@ class SqsPollTicks:
             raise ValueError(f"a delay is 0 to {DELAY_SECONDS_MAX} seconds: {delays_seconds}")
         if len(leaders) > TICK_LEADERS_MAX:
             raise ValueError(f"{len(leaders)} leaders in one tick, at most {TICK_LEADERS_MAX} fit")
-        body = codec.to_text(_PollTick(tuple(leaders)))
-        self._queue.send([{"MessageBody": body, "DelaySeconds": delay} for delay in delays_seconds])
+        now = self._clock.now_ms()
+        self._queue.send(
+            [
+                {
+                    "MessageBody": codec.to_text(PollTick(tuple(leaders), now + delay * 1000)),
+                    "DelaySeconds": delay,
+                }
+                for delay in delays_seconds
+            ]
+        )
+
+    def send_marks(self, delay_seconds: int) -> None:
+        """Ask for marks after a delay (0..900 s). Raises ValueError, Retryable or Permanent."""
+        if not 0 <= delay_seconds <= DELAY_SECONDS_MAX:
+            raise ValueError(f"a delay is 0 to {DELAY_SECONDS_MAX} seconds: {delay_seconds}")
+        self._queue.send([{"MessageBody": MARK_TICK, "DelaySeconds": delay_seconds}])

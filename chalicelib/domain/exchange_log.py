@@ -34,16 +34,20 @@ EXCHANGES: Mapping[str, Generation] = {
 }
 LIVE_EXCHANGES = tuple(a for a, generation in EXCHANGES.items() if generation != "v1")
 
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,64}\Z")
-_HEX_DATA = re.compile(r"0x(?:[0-9a-fA-F]{64})*\Z")
+_quantity_text = re.compile(r"0x[0-9a-fA-F]{1,64}").fullmatch
+_hash_text = re.compile(r"0x[0-9a-f]{64}").fullmatch
+_ADDRESS_PAD = "0x" + "0" * 24
+_address_topic_text = re.compile(r"0x0{24}[0-9a-f]{40}").fullmatch
 TIMESTAMP_MAX = 10**10
 """Seconds; later times would outgrow the thirteen digits of a sort key."""
 
+_GENERATIONS: Mapping[str, tuple[Generation, ...]] = {TOPIC_V1: ("v1",), TOPIC_V2: ("v2", "v3")}
 _WORDS = {"v1": 5, "v2": 7, "v3": 7}
-_SIDES: tuple[Side, Side] = ("BUY", "SELL")
+Words = tuple[int, int, int, int, int]
+_data_text = {n: re.compile(f"0x[0-9a-fA-F]{{{64 * n}}}").fullmatch for n in {*_WORDS.values()}}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LeaderFill:
     """One (possibly partial) fill of one order of `wallet`, exactly as its own log states it.
 
@@ -77,35 +81,90 @@ class LeaderFill:
 
 def quantity(value: object, field: str) -> int:
     """A JSON-RPC quantity: 0x-prefixed hex text, or a plain non-negative integer."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, str):
+        if _quantity_text(value):
+            return int(value, 16)
+    elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    if isinstance(value, str) and _HEX.match(value):
-        return int(value, 16)
     raise InvalidInput(field, f"a hex quantity was expected, got {str(value)[:40]!r}")
 
 
 def _optional(value: object, field: str) -> int | None:
+    if isinstance(value, str) and _quantity_text(value):
+        return int(value, 16)
     return None if value is None else quantity(value, field)
 
 
 def _topics(log: Mapping[str, object]) -> list[str]:
     topics = log.get("topics")
-    if not isinstance(topics, list) or not all(isinstance(t, str) for t in topics):
-        raise InvalidInput("topics", "a list of hex strings was expected")
-    return [t.lower() for t in topics]
+    if isinstance(topics, list):
+        try:
+            # One pass over all of them: joining refuses what is not text.
+            "".join(topics)
+        except TypeError:
+            pass
+        else:
+            return topics
+    raise InvalidInput("topics", "a list of hex strings was expected")
 
 
-def _topic_address(topic: str, field: str) -> str:
-    if len(topic) != 66 or topic[2:26] != "0" * 24:
-        raise InvalidInput(field, f"an address topic was expected, got {topic[:80]!r}")
-    return address("0x" + topic[26:], field)
+def _topic_address(topic: str, field: str, known: Container[str]) -> str:
+    """`known` are addresses of which it is probably one, which spares the closer look."""
+    found = "0x" + topic[26:]
+    if found in known and topic.startswith(_ADDRESS_PAD):
+        return found
+    if not _address_topic_text(topic):
+        topic = topic.lower()
+        if not _address_topic_text(topic):
+            raise InvalidInput(field, f"an address topic was expected, got {topic[:80]!r}")
+    return "0x" + topic[26:]
 
 
-def _words(log: Mapping[str, object], count: int) -> list[int]:
-    data = log.get("data")
-    if not isinstance(data, str) or len(data) != 2 + 64 * count or not _HEX_DATA.match(data):
-        raise InvalidInput("data", f"{count} words of hex were expected")
-    return [int(data[i : i + 64], 16) for i in range(2, len(data), 64)]
+def _hash(value: object, field: str) -> str:
+    """As nodes write it, which is tried first, or any other letter case."""
+    return value if isinstance(value, str) and _hash_text(value) else hash32(value, field)
+
+
+def _optional_hash(value: object, field: str) -> str | None:
+    return None if value is None else _hash(value, field)
+
+
+def _emitter(
+    log: Mapping[str, object], signature: str, exchanges: Mapping[str, Generation]
+) -> tuple[str, Generation] | None:
+    """The exchange that emitted a log and its generation, if `signature` is that one's event."""
+    if signature not in _GENERATIONS:
+        signature = signature.lower()
+        if signature not in _GENERATIONS:
+            return None
+    exchange = log.get("address")
+    if not isinstance(exchange, str) or exchange not in exchanges:
+        exchange = address(exchange)
+    generation = exchanges.get(exchange)
+    if generation is None or generation not in _GENERATIONS[signature]:
+        return None
+    return exchange, generation
+
+
+def _words(log: Mapping[str, object], count: int) -> Words:
+    """The first five words; the others of the `count` are checked and left alone."""
+    text = log.get("data")
+    if isinstance(text, str) and len(text) == 2 + 64 * count and text.startswith("0x"):
+        try:
+            data = bytes.fromhex(text[2:])
+        except ValueError:
+            data = b""
+        # Spaces are skipped there, so a full length proves that every character was a digit.
+        if len(data) == 32 * count:
+            word = int.from_bytes
+            return (
+                word(data[:32], "big"),
+                word(data[32:64], "big"),
+                word(data[64:96], "big"),
+                word(data[96:128], "big"),
+                word(data[128:160], "big"),
+            )
+    raise InvalidInput("data", f"{count} words of hex were expected")
 
 
 def _removed(log: Mapping[str, object]) -> bool:
@@ -115,7 +174,7 @@ def _removed(log: Mapping[str, object]) -> bool:
     return removed
 
 
-def _amounts(generation: Generation, words: list[int]) -> tuple[Side, int, int, int, int, FeeAsset]:
+def _amounts(generation: Generation, words: Words) -> tuple[Side, int, int, int, int, FeeAsset]:
     """(side, token, shares, cash, fee, fee asset) of the data words of one generation."""
     if generation == "v1":
         maker_asset, taker_asset, making, taking, fee = words
@@ -124,7 +183,7 @@ def _amounts(generation: Generation, words: list[int]) -> tuple[Side, int, int, 
         if maker_asset == 0:
             return "BUY", taker_asset, taking, making, fee, "token"
         return "SELL", maker_asset, making, taking, fee, "collateral"
-    side, token, making, taking, fee = words[:5]
+    side, token, making, taking, fee = words
     if side > 1:
         raise InvalidInput("data", f"side must be 0 or 1, got {side}")
     if token == 0:
@@ -141,22 +200,21 @@ def decode_order_filled(
 ) -> LeaderFill | None:
     """The fill a raw node log states for one of `wallets`, or None if it states none.
 
+    `wallets` and `exchanges` hold addresses in lower case.
     None: another event, another emitter, another wallet, or a dust log of zero shares.
     Raises InvalidInput naming the field when the log claims to be such a fill but is malformed.
     """
     topics = _topics(log)
-    if not topics or topics[0] not in (TOPIC_V1, TOPIC_V2):
+    emitter = _emitter(log, topics[0], exchanges) if topics else None
+    if emitter is None:
         return None
-    exchange = address(log.get("address"))
-    generation = exchanges.get(exchange)
-    if generation is None or topics[0] != (TOPIC_V1 if generation == "v1" else TOPIC_V2):
-        return None
+    exchange, generation = emitter
     if len(topics) != 4:
         raise InvalidInput("topics", f"4 topics were expected, got {len(topics)}")
-    wallet = _topic_address(topics[2], "topics[2]")
+    wallet = _topic_address(topics[2], "topics[2]", wallets)
     if wallet not in wallets:
         return None
-    taker = _topic_address(topics[3], "topics[3]")
+    taker = _topic_address(topics[3], "topics[3]", exchanges)
     side, token, shares, cash, fee, fee_asset = _amounts(
         generation, _words(log, _WORDS[generation])
     )
@@ -164,15 +222,16 @@ def decode_order_filled(
         return None
     if not 0 < cash <= shares <= AMOUNT_MAX or fee > AMOUNT_MAX:
         raise InvalidInput("data", "the price must be above 0 and at most 1")
-    tx_hash, block_hash = log.get("transactionHash"), log.get("blockHash")
     ts_block = _optional(log.get("blockTimestamp"), "blockTimestamp")
     if ts_block is not None and ts_block > TIMESTAMP_MAX:
         raise InvalidInput("blockTimestamp", "is not a time in seconds")
-    return LeaderFill(
+    fill = object.__new__(LeaderFill)
+    # In one step: a frozen dataclass sets its fields one by one, which takes three times as long.
+    fill.__dict__.update(
         wallet=wallet,
-        tx_hash=None if tx_hash is None else hash32(tx_hash, "transactionHash"),
+        tx_hash=_optional_hash(log.get("transactionHash"), "transactionHash"),
         block_number=_optional(log.get("blockNumber"), "blockNumber"),
-        block_hash=None if block_hash is None else hash32(block_hash, "blockHash"),
+        block_hash=_optional_hash(log.get("blockHash"), "blockHash"),
         log_index=_optional(log.get("logIndex"), "logIndex"),
         ts_block=None if ts_block is None else ts_block * 1000,
         exchange=exchange,
@@ -184,6 +243,7 @@ def decode_order_filled(
         cash=cash,
         fee=fee,
         fee_asset=fee_asset,
-        order_hash=hash32(topics[1], "topics[1]"),
+        order_hash=_hash(topics[1], "topics[1]"),
         removed=_removed(log),
     )
+    return fill

@@ -18,12 +18,18 @@ ASK_AGAIN_MS = 2_000
 PARKED_MS_MAX = 60_000
 
 
-SeenFill = tuple[LeaderFill, int]
+@dataclass(frozen=True, slots=True)
+class SeenFill:
+    """A fill, the log it came from, and the moment it was seen (milliseconds)."""
+
+    fill: LeaderFill
+    raw: str
+    ts_seen: int
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """Fills of one block whose time is unknown, each with the moment it was seen."""
+    """Fills of one block whose time is unknown."""
 
     fills: list[SeenFill]
     ts_parked: int
@@ -52,9 +58,9 @@ class BlockTimes:
         if waiting is None:
             return []
         self._parked -= len(waiting.fills)
-        return [(replace(fill, ts_block=ts_block), seen) for fill, seen in waiting.fills]
+        return [replace(s, fill=replace(s.fill, ts_block=ts_block)) for s in waiting.fills]
 
-    def park(self, block_hash: str, fill: LeaderFill, now_ms: int) -> bool:
+    def park(self, block_hash: str, fill: LeaderFill, raw: str, now_ms: int) -> bool:
         """Let a fill wait for its block's time; False when too many wait already."""
         if self._parked >= PARKED_MAX:
             return False
@@ -62,7 +68,7 @@ class BlockTimes:
         if waiting is None:
             waiting = _Waiting([], now_ms, now_ms + GRACE_MS)
             self._waiting[block_hash] = waiting
-        waiting.fills.append((fill, now_ms))
+        waiting.fills.append(SeenFill(fill, raw, now_ms))
         self._parked += 1
         return True
 
@@ -73,9 +79,9 @@ class BlockTimes:
             self._waiting[block_hash].ts_ask = now_ms + ASK_AGAIN_MS
         return hashes
 
-    def expired(self, now_ms: int) -> list[LeaderFill]:
+    def expired(self, now_ms: int) -> list[SeenFill]:
         """Fills that waited too long; they are forgotten here."""
         gone = [h for h, w in self._waiting.items() if now_ms - w.ts_parked > PARKED_MS_MAX]
-        fills = [fill for h in gone for fill, _ in self._waiting.pop(h).fills]
+        fills = [seen for h in gone for seen in self._waiting.pop(h).fills]
         self._parked -= len(fills)
         return fills

@@ -37,13 +37,63 @@ class NeedBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedCanonical:
+    """Look up which block has this number now and answer with `canonical`."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapClosed:
+    """The feed is whole again: let the API be read for the stretch it may have missed.
+
+    Times are block times in milliseconds, `ts_from` the last proof before the gap and `ts_until`
+    the first after it. `ts_from` None means since the leader is followed, `leaders` None means
+    all of them. Block numbers are 0 where they are unknown.
+    """
+
+    ts_from: int | None
+    ts_until: int
+    reason: str
+    leaders: frozenset[str] | None = None
+    block_from: int = 0
+    block_until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """The proxy at `exchange` runs other code from now on."""
+
+    exchange: str
+    implementation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Add to a metric."""
+
+    name: str
+    value: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Reconnect:
     """Replace the socket; nothing further is expected of it."""
 
     reason: str
 
 
-Output = Send | Evidence | Refused | NeedBlock | Reconnect
+Output = (
+    Send
+    | Evidence
+    | Refused
+    | NeedBlock
+    | NeedCanonical
+    | GapClosed
+    | Upgraded
+    | Counted
+    | Reconnect
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,4 +42,4 @@ def test_the_adapters_work_on_the_base_stack(aws: None) -> None:
     for name in ("fills.fifo", "polls", "failures"):
         url = client.get_queue_url(QueueName=f"papercopy-check-{name}")["QueueUrl"]
         (message,) = client.receive_message(QueueUrl=url)["Messages"]
-        assert json.loads(message["Body"])["v"] == 1
+        assert json.loads(message["Body"])["v"] == (2 if name == "fills.fifo" else 1)

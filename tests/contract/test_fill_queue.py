@@ -109,6 +109,18 @@ def test_messages_arrive_whole_and_in_order(ends: Ends) -> None:
     assert consumer.take() is None
 
 
+def test_prepared_messages_arrive_like_any_other(ends: Ends) -> None:
+    queue, consumer = ends
+    messages = [fill_message("a", n) for n in range(25)]
+    prepared = [queue.prepare(message) for message in messages]
+    assert consumer.take() is None
+    queue.send_prepared(prepared[:13])
+    queue.send(messages[13:15])
+    queue.send_prepared(prepared[15:])
+    queue.send_prepared([])
+    assert drain(consumer) == messages
+
+
 def test_nothing_to_send_is_fine(ends: Ends) -> None:
     queue, consumer = ends
     queue.send([])

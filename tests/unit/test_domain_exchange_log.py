@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
+from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.exchange_log import EXCHANGES, LeaderFill, decode_order_filled, quantity
+from tests.unit.plain_decoder import decode_plainly
 from tests.unit.wire import (
     LEADER,
     MAKER_1,
@@ -28,7 +32,9 @@ from tests.unit.wire import (
     word,
 )
 
-LOGS_PER_GENERATION = 1_000
+LOGS_PER_EXCHANGE = 600
+MALFORMED_PER_EXCHANGE = 6_000
+TESTS = Path(__file__).resolve().parents[1]
 
 
 def decode(log: dict[str, object]) -> LeaderFill | None:
@@ -44,26 +50,26 @@ def _abi(*fields: str) -> dict[str, object]:
 
 
 ORDER = ("bytes32 orderHash", "address maker", "address taker")
-ABIS = {
-    V1_EXCHANGE: _abi(
-        *ORDER,
-        "uint256 makerAssetId",
-        "uint256 takerAssetId",
-        "uint256 makerAmountFilled",
-        "uint256 takerAmountFilled",
-        "uint256 fee",
-    ),
-    V2_EXCHANGE: _abi(
-        *ORDER,
-        "uint8 side",
-        "uint256 tokenId",
-        "uint256 makerAmountFilled",
-        "uint256 takerAmountFilled",
-        "uint256 fee",
-        "bytes32 builder",
-        "bytes32 metadata",
-    ),
-}
+FIRST = _abi(
+    *ORDER,
+    "uint256 makerAssetId",
+    "uint256 takerAssetId",
+    "uint256 makerAmountFilled",
+    "uint256 takerAmountFilled",
+    "uint256 fee",
+)
+SECOND = _abi(
+    *ORDER,
+    "uint8 side",
+    "uint256 tokenId",
+    "uint256 makerAmountFilled",
+    "uint256 takerAmountFilled",
+    "uint256 fee",
+    "bytes32 builder",
+    "bytes32 metadata",
+)
+"""The third generation has the event of the second."""
+ABIS = {e: FIRST if generation == "v1" else SECOND for e, generation in EXCHANGES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -76,34 +82,179 @@ def web3() -> Any:
     return Web3()
 
 
+def log_of(source: random.Random, exchange: str) -> dict[str, Any]:
+    """A well-formed fill of LEADER on any exchange, also the other one of the first generation."""
+    if EXCHANGES[exchange] != "v1":
+        return random_log(source, exchange)
+    log: dict[str, Any] = random_log(source, V1_EXCHANGE)
+    topics = [topic(exchange) if t == topic(V1_EXCHANGE) else t for t in log["topics"]]
+    return log | {"address": exchange, "topics": topics}
+
+
+def check_against(web3: Any, log: dict[str, Any], fill: LeaderFill) -> None:
+    """The fill states what the reference decoder finds in the log."""
+    event = web3.eth.contract(abi=[ABIS[fill.exchange]]).events.OrderFilled()
+    # Samples that were published without their block are completed for the reference decoder.
+    whole = {"blockHash": hash_of(""), "transactionHash": hash_of("")} | log
+    binary = {
+        name: bytes.fromhex(whole[name][2:]) for name in ("data", "blockHash", "transactionHash")
+    }
+    quantities = {
+        name: int(log.get(name, "0x0"), 16)
+        for name in ("blockNumber", "logIndex", "transactionIndex")
+    }
+    topics = [bytes.fromhex(t[2:]) for t in log["topics"]]
+    found = event.process_log(whole | quantities | binary | {"topics": topics})
+    args = found["args"]
+    making, taking = args["makerAmountFilled"], args["takerAmountFilled"]
+    is_buy = args["side"] == 0 if "side" in args else args["makerAssetId"] == 0
+    token = args["tokenId"] if "side" in args else args["makerAssetId"] + args["takerAssetId"]
+    assert (fill.side, fill.token_id) == ("BUY" if is_buy else "SELL", str(token))
+    assert (fill.shares, fill.cash) == ((taking, making) if is_buy else (making, taking))
+    assert fill.fee == args["fee"]
+    assert fill.wallet == args["maker"].lower()
+    assert fill.order_hash == "0x" + args["orderHash"].hex()
+    assert fill.exchange == found["address"].lower()
+    assert fill.role == ("taker" if args["taker"].lower() == fill.exchange else "maker")
+    if "blockHash" in log:
+        assert (fill.block_number, fill.log_index) == (found["blockNumber"], found["logIndex"])
+        assert fill.block_hash == "0x" + found["blockHash"].hex()
+    if "transactionHash" in log:
+        assert fill.tx_hash == "0x" + found["transactionHash"].hex()
+
+
 @pytest.mark.parametrize("exchange", ABIS)
 def test_same_values_as_the_reference_decoder(exchange: str, web3: Any) -> None:
     source = random.Random(f"logs of {exchange}")
-    event = web3.eth.contract(abi=[ABIS[exchange]]).events.OrderFilled()
-    for _ in range(LOGS_PER_GENERATION):
-        log = random_log(source, exchange)
+    for _ in range(LOGS_PER_EXCHANGE):
+        log = log_of(source, exchange)
         fill = decode(log)
         assert fill is not None
-        quantities = {
-            name: int(str(log[name]), 16)
-            for name in ("blockNumber", "logIndex", "transactionIndex")
-        }
-        binary = {
-            name: bytes.fromhex(str(log[name])[2:])
-            for name in ("data", "blockHash", "transactionHash")
-        }
-        topics = [bytes.fromhex(t[2:]) for t in log["topics"]]  # type: ignore[attr-defined]
-        found = event.process_log(log | quantities | binary | {"topics": topics})
-        args = found["args"]
-        making, taking = args["makerAmountFilled"], args["takerAmountFilled"]
-        is_buy = args["side"] == 0 if "side" in args else args["makerAssetId"] == 0
-        token = args["tokenId"] if "side" in args else args["makerAssetId"] + args["takerAssetId"]
-        assert (fill.side, fill.token_id) == ("BUY" if is_buy else "SELL", str(token))
-        assert (fill.shares, fill.cash) == ((taking, making) if is_buy else (making, taking))
-        assert fill.fee == args["fee"]
-        assert fill.order_hash == "0x" + args["orderHash"].hex()
-        assert fill.role == ("taker" if args["taker"].lower() == exchange else "maker")
-        assert (fill.block_number, fill.log_index) == (found["blockNumber"], found["logIndex"])
+        check_against(web3, log, fill)
+
+
+def _recorded() -> list[dict[str, Any]]:
+    """Every recorded log: the project's own, and the venue's where they lie beside the checkout."""
+    logs = json.loads((TESTS / "events" / "polygon_logs.json").read_text(encoding="utf-8"))
+    for line in (TESTS / "events" / "polygon_subscription.jsonl").read_text().splitlines():
+        result = json.loads(line).get("params", {}).get("result", {})
+        logs += [result] if "topics" in result else []
+    samples = TESTS.parents[1] / "shared" / "venue" / "samples" / "chain"
+    for path in sorted(samples.glob("v[123]_*.json")):
+        logs += json.loads(path.read_text(encoding="utf-8"))
+    return logs
+
+
+def test_recorded_logs_have_the_same_values_as_the_reference_decoder(web3: Any) -> None:
+    fills = 0
+    for log in _recorded():
+        maker = "0x" + log["topics"][2][26:].lower() if len(log["topics"]) > 2 else ""
+        assert outcome(decode_order_filled, log, {maker}) == outcome(decode_plainly, log, {maker})
+        fill = outcome(decode_order_filled, log, {maker})
+        if isinstance(fill, LeaderFill):
+            fills += 1
+            check_against(web3, log, fill)
+    assert fills > 10
+
+
+def outcome(decoder: Any, log: Any, wallets: Any) -> LeaderFill | str | None:
+    """The fill, None, or the name of the refused field."""
+    try:
+        found: LeaderFill | None = decoder(log, wallets)
+    except InvalidInput as refusal:
+        return refusal.field
+    return found
+
+
+JUNK: tuple[Any, ...] = (
+    *(None, True, False, 0, 5, -1, 1.5, [], {}, "", "0x", "0X1", "0x1", "0x0", "x", "0x 1", "0x1 "),
+    *("0x_1", "0x1\n", "٣", "0x٣", "0xK", "0x" + "f" * 64, "0x" + "f" * 65, 10**10, 10**10 + 1),
+    *(
+        hash_of("junk"),
+        hash_of("junk").upper(),
+        LEADER,
+        LEADER.upper(),
+        V2_EXCHANGE,
+        "0x" + "g" * 64,
+    ),
+    *("0x" + "0" * 448, "0x" + "0" * 447 + " ", "0x" + "1" * 320, ["0x1"], b"0x1"),
+)
+CHARACTERS = "0123456789abcdefABCDEFxXgG _-+\n\té٣\x00"
+
+
+def _hurt(source: random.Random, value: Any) -> Any:
+    """A value like `value` with something changed."""
+    if isinstance(value, list) and value and source.random() < 0.9:
+        at = source.randrange(len(value))
+        return [*value[:at], _hurt(source, value[at]), *value[at + 1 :]]
+    if isinstance(value, list) and value:
+        return source.choice((value[1:], value[:-1], [*value, value[0]]))
+    if not isinstance(value, str) or not value or source.random() < 0.2:
+        return source.choice(JUNK)
+    # Beginnings and word borders are where widths, signs and paddings are decided.
+    at = source.choice((0, 1, 2, 3, 25, 26, 65, len(value) - 1, source.randrange(len(value))))
+    at = min(at, len(value) - 1)
+    match source.randrange(6):
+        case 0:
+            return value.upper()
+        case 1:
+            return value[:at] + value[at + 1 :]
+        case 2:
+            return value[:at] + source.choice(CHARACTERS) + value[at:]
+        case 3:
+            return value[:2] + value[2:].upper()
+        case 4:
+            return value + source.choice(CHARACTERS)
+        case _:
+            return value[:at] + source.choice(CHARACTERS) + value[at + 1 :]
+
+
+def _hurt_words(source: random.Random, data: Any) -> Any:
+    """Data with one word replaced by a number near a bound."""
+    if not isinstance(data, str):
+        return data
+    at = 2 + 64 * source.randrange(7)
+    number = source.choice((0, 1, 2, 10**18, 10**18 + 1, 2**64, 2**255, 2**256 - 1))
+    return data[:at] + word(number) + data[at + 64 :]
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_malformed_logs_are_judged_as_by_the_plain_decoder(exchange: str) -> None:
+    source = random.Random(f"malformed logs of {exchange}")
+    seen: set[object] = set()
+    for _ in range(MALFORMED_PER_EXCHANGE):
+        log = log_of(source, exchange)
+        if source.random() < 0.5:
+            log["blockTimestamp"] = hex(source.randrange(2**34))
+        for _ in range(source.choice((0, 1, 1, 1, 2, 3))):
+            name = source.choice((*log, "topics", "data"))
+            if name == "data" and source.random() < 0.5:
+                log[name] = _hurt_words(source, log.get(name))
+            elif source.random() < 0.05:
+                log.pop(name, None)
+            else:
+                log[name] = _hurt(source, log.get(name))
+        wallets = source.choice(({LEADER}, {LEADER: "leader"}, {MAKER_1}, set()))
+        expected = outcome(decode_plainly, log, wallets)
+        found = outcome(decode_order_filled, log, wallets)
+        assert found == expected, log
+        assert type(found) is type(expected)
+        if isinstance(found, LeaderFill):
+            assert vars(found) == vars(expected), "every field is set, and no other"
+        seen.add(found if isinstance(found, str) else type(found))
+    refused = {"topics", "topics[1]", "topics[2]", "topics[3]", "address", "data", "removed"}
+    refused |= {"transactionHash", "blockHash", "blockNumber", "logIndex", "blockTimestamp"}
+    assert seen == {LeaderFill, type(None), *refused}, "the sample is too small"
+
+
+def test_a_decoded_fill_is_like_any_other_and_cannot_be_changed() -> None:
+    fill = decode(order_filled(LEADER, MAKER_1, "BUY", YES, 1, 1))
+    assert fill is not None
+    assert replace(fill) == fill
+    assert hash(replace(fill)) == hash(fill)
+    assert list(vars(fill)) == [field.name for field in fields(LeaderFill)]
+    with pytest.raises(FrozenInstanceError):
+        fill.shares = 2  # type: ignore[misc]
 
 
 # (exchange, logs in order, the leader's fill: side, token, shares, cash, fee, role)
@@ -284,6 +435,7 @@ def _data(*words: int) -> str:
         ("topics[1]", {"topics": [TOPICS[0], "0x" + "z" * 64, *TOPICS[2:]]}),
         ("topics[2]", {"topics": [*TOPICS[:2], "0x1" + TOPICS[2][3:], TOPICS[3]]}),
         ("topics[2]", {"topics": [*TOPICS[:2], LEADER, TOPICS[3]]}),
+        ("topics[2]", {"topics": [*TOPICS[:2], "1x" + TOPICS[2][2:], TOPICS[3]]}),
         ("topics[3]", {"topics": [*TOPICS[:3], topic(MAKER_1)[:-2] + "zz"]}),
         ("address", {"address": None}),
         ("address", {"address": 5}),

@@ -12,6 +12,7 @@ from chalicelib.domain.errors import Retryable
 from chalicelib.domain.evidence import FillMessage
 from chalicelib.domain.exchange_log import LIVE_EXCHANGES, TOPIC_V2
 from chalicelib.domain.registry import Heartbeat
+from chalicelib.watcher.subscriptions import TOPIC_UPGRADED
 
 WALLET = "0x" + "11" * 20
 OTHER = "0x" + "22" * 20
@@ -51,15 +52,48 @@ def notification(result: object, subscription: str = "0xs") -> str:
     return json.dumps({"jsonrpc": "2.0", "method": "eth_subscription", "params": params})
 
 
-def head(number: int = 16, block_hash: str = BLOCK, timestamp: int = 0x6A772E03) -> str:
+def block_hash(number: int, branch: str = "a") -> str:
+    return f"0x{ord(branch):02x}{number:062x}"
+
+
+PARENT = block_hash(15)
+
+
+def head(
+    number: int = 16,
+    block_hash: str = BLOCK,
+    timestamp: int = 0x6A772E03,
+    parent: str | None = PARENT,
+) -> str:
     return notification(
         {
             "number": hex(number),
             "hash": block_hash,
-            "parentHash": "0x" + "b0" * 32,
+            "parentHash": parent,
             "timestamp": hex(timestamp),
         }
     )
+
+
+def chain_head(number: int, branch: str = "a", parent_branch: str = "a") -> str:
+    """The head of a chain with one block per second."""
+    parent = block_hash(number - 1, parent_branch)
+    return head(number, block_hash(number, branch), 0x6A772E03 + number, parent)
+
+
+def log_in(number: int, branch: str = "a", **changes: object) -> dict[str, object]:
+    """A fill in a block of that chain."""
+    place: dict[str, object] = {
+        "blockNumber": hex(number),
+        "blockHash": block_hash(number, branch),
+        "blockTimestamp": hex(0x6A772E03 + number),
+    }
+    return fill_log(**(place | changes))
+
+
+def upgrade_log(exchange: str, implementation: str, **changes: object) -> dict[str, object]:
+    topics = [TOPIC_UPGRADED, _PAD + implementation[2:]]
+    return fill_log(**({"address": exchange, "topics": topics, "data": "0x"} | changes))
 
 
 def confirmation(request: str, subscription: str | None = None) -> str:
@@ -69,10 +103,22 @@ def confirmation(request: str, subscription: str | None = None) -> str:
     )
 
 
+def kind_of(request: str) -> str:
+    """What a subscribe request asks for: heads, fills or upgrades."""
+    asked = json.loads(request)
+    if asked["method"] != "eth_subscribe":
+        return "end"
+    if asked["params"] == ["newHeads"]:
+        return "heads"
+    topics = asked["params"][1]["topics"]
+    return "upgrades" if topics == [TOPIC_UPGRADED] else "fills"
+
+
 def makers_of(request: str) -> list[str]:
-    """Wallets a logs subscription asks for."""
+    """Wallets a subscription to fills asks for."""
     kind, query = json.loads(request)["params"]
     assert kind == "logs"
+    assert query["address"]
     return ["0x" + topic[26:] for topic in query["topics"][2]]
 
 
@@ -93,6 +139,12 @@ class Recorder:
                 self.failures -= 1
                 raise Retryable("the queue is busy")
             self.messages.extend(messages)
+
+    def prepare(self, message: FillMessage) -> FillMessage:
+        return message
+
+    def send_prepared(self, prepared: Sequence[FillMessage]) -> None:
+        self.send(prepared)
 
     def count(self, name: str, value: int = 1) -> None:
         with self.lock:

@@ -22,6 +22,7 @@ from chalicelib.domain.errors import Retryable
 from chalicelib.domain.poll_tally import api_evidence
 from chalicelib.watcher.runner import RunnerLimits, Surroundings, Watcher
 from chalicelib.watcher.session import PolygonSession
+from chalicelib.watcher.wiring import chain_reads
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(
@@ -98,9 +99,8 @@ def watch(venue: dict[str, object], recorder: Recorder) -> None:
         recorder,
         lambda: leaders,
         recorder.beat,
-        node.block_time,
         recorder.keep,
-        node.block_number,
+        chain_reads(node),
     )
     limits = RunnerLimits(backoff_s=0.05, head_check_s=0.5)
     watcher = Watcher(str(venue["polygon_ws"]), PolygonSession(leaders), around, limits=limits)

@@ -9,9 +9,11 @@ from feed_fakes import (
     OTHER,
     TX,
     WALLET,
+    block_hash,
     confirmation,
     fill_log,
     head,
+    kind_of,
     makers_of,
     notification,
 )
@@ -22,19 +24,41 @@ from chalicelib.domain.evidence import ChainEvidence, FillMessage
 from chalicelib.domain.exchange_log import LIVE_EXCHANGES, TOPIC_V2
 from chalicelib.domain.trade import ChainLeg
 from chalicelib.watcher.block_times import PARKED_MAX, PARKED_MS_MAX
-from chalicelib.watcher.outputs import Evidence, NeedBlock, Reconnect, Refused, Send
+from chalicelib.watcher.head_lag import BEHIND_AGAIN_MS
+from chalicelib.watcher.outputs import (
+    Counted,
+    Evidence,
+    GapClosed,
+    NeedBlock,
+    Output,
+    Reconnect,
+    Refused,
+    Send,
+)
 from chalicelib.watcher.session import PolygonSession
-from chalicelib.watcher.subscriptions import CONFIRM_MS_MAX, Subscriptions, plan_shards
+from chalicelib.watcher.subscriptions import (
+    CONFIRM_MS_MAX,
+    TOPIC_UPGRADED,
+    Subscriptions,
+    plan_shards,
+)
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "venue" / "samples" / "chain"
 TS_BLOCK = 0x6A772E03 * 1000
 
 
 def connected(leaders: dict[str, str] | None = None, now_ms: int = 0) -> PolygonSession:
+    """A session that listens and has closed the gap of its start."""
     session = PolygonSession({WALLET: "lead"} if leaders is None else leaders)
     for request in session.connected(now_ms):
         assert session.receive(confirmation(request), now_ms) == []
+    outputs = session.receive(head(1, block_hash(1), parent=None), now_ms)
+    assert [type(output) for output in outputs] == [Counted, GapClosed]
     return session
+
+
+def evidence(outputs: list[Output]) -> list[Evidence]:
+    return [output for output in outputs if isinstance(output, Evidence)]
 
 
 def wallets(count: int) -> list[str]:
@@ -43,7 +67,7 @@ def wallets(count: int) -> list[str]:
 
 def test_the_first_frames_subscribe_heads_and_the_makers_only() -> None:
     frames = [json.loads(f) for f in PolygonSession({WALLET: "lead"}).connected(0)]
-    assert [f["method"] for f in frames] == ["eth_subscribe", "eth_subscribe"]
+    assert [f["method"] for f in frames] == ["eth_subscribe"] * 3
     assert frames[0]["params"] == ["newHeads"]
     assert frames[1]["params"] == [
         "logs",
@@ -51,6 +75,10 @@ def test_the_first_frames_subscribe_heads_and_the_makers_only() -> None:
             "address": list(LIVE_EXCHANGES),
             "topics": [TOPIC_V2, None, ["0x" + "0" * 24 + WALLET[2:]]],
         },
+    ]
+    assert frames[2]["params"] == [
+        "logs",
+        {"address": list(LIVE_EXCHANGES), "topics": [TOPIC_UPGRADED]},
     ]
 
 
@@ -60,7 +88,7 @@ def test_nobody_to_follow_means_no_log_subscription_at_all() -> None:
 
 def test_many_wallets_are_sharded() -> None:
     frames = PolygonSession(dict.fromkeys(wallets(1_201), "lead")).connected(0)
-    shards = [makers_of(frame) for frame in frames[1:]]
+    shards = [makers_of(frame) for frame in frames if kind_of(frame) == "fills"]
     assert [len(shard) for shard in shards] == [500, 500, 201]
     assert sorted(wallet for shard in shards for wallet in shard) == wallets(1_201)
 
@@ -71,16 +99,17 @@ def test_a_log_becomes_evidence() -> None:
         BLOCK, 16, 3, TS_BLOCK, 100_000_000, 60_000_000, 960_000, "collateral", "taker",
         "0x" + "0d" * 32,
     )  # fmt: skip
-    seen = ChainEvidence(TX, "777", "BUY", leg)
+    seen = ChainEvidence(TX, "777", "BUY", leg, json.dumps(fill_log(), separators=(",", ":")))
     assert output == Evidence(FillMessage("lead", WALLET, 42, False, (seen,)))
 
 
 def test_a_removed_log_says_so_and_repetitions_pass() -> None:
     session = connected()
     for _ in range(2):
-        (output,) = session.receive(notification(fill_log(removed=True)), 42)
-        assert isinstance(output, Evidence)
-        assert output.message.chain[0].leg.removed
+        outputs = session.receive(notification(fill_log(removed=True)), 42)
+        assert outputs[0] == Counted("watcher_reorged_logs")
+        (found,) = evidence(outputs)
+        assert found.message.chain[0].leg.removed
 
 
 def test_logs_of_nobody_we_follow_are_ignored() -> None:
@@ -176,8 +205,7 @@ def test_silence_ends_the_socket_once() -> None:
     session.receive(head(), 2_000)
     assert session.tick(12_000) == []
     assert session.health(12_000).up
-    (reconnect,) = session.tick(12_001)
-    assert reconnect == Reconnect("no head for 10 s")
+    assert session.tick(12_001) == [Counted("watcher_stalls"), Reconnect("no head for 10 s")]
     assert session.tick(12_002) == []
     assert not session.health(12_002).up
     session.connected(13_000)
@@ -187,12 +215,12 @@ def test_silence_ends_the_socket_once() -> None:
 def test_logs_alone_do_not_prove_life() -> None:
     session = connected(now_ms=0)
     session.receive(notification(fill_log()), 9_000)
-    assert isinstance(session.tick(10_001)[0], Reconnect)
+    assert isinstance(session.tick(10_001)[-1], Reconnect)
 
 
 def test_a_subscription_must_be_confirmed_and_may_be_refused() -> None:
     session = PolygonSession({WALLET: "lead"})
-    _, logs = session.connected(0)
+    _, logs, _ = session.connected(0)
     session.receive(head(), CONFIRM_MS_MAX)
     assert session.tick(CONFIRM_MS_MAX) == []
     assert session.tick(CONFIRM_MS_MAX + 1) == [Reconnect("a subscription was not confirmed")]
@@ -202,12 +230,45 @@ def test_a_subscription_must_be_confirmed_and_may_be_refused() -> None:
     assert "too many" in output.reason
 
 
-def test_a_socket_behind_another_endpoint_is_replaced() -> None:
+def test_a_socket_twice_behind_another_endpoint_is_replaced() -> None:
+    session = PolygonSession({WALLET: "lead"})
+    assert session.head_elsewhere(100, 0) == []
     session = connected()
-    assert session.head_elsewhere(100) == []
     session.receive(head(16), 1)
-    assert session.head_elsewhere(19) == []
-    assert session.head_elsewhere(20) == [Reconnect("4 blocks behind another endpoint")]
+    assert session.head_elsewhere(19, 1) == []
+    assert not session.behind
+    assert session.head_elsewhere(20, 2) == []
+    assert session.behind
+    assert session.health(2).up
+    assert session.head_elsewhere(21, 3) == [Reconnect("5 blocks behind another endpoint")]
+
+
+def test_an_endpoint_that_lags_proves_nothing() -> None:
+    session = connected()
+    session.receive(head(1_000), 1)
+    for number in (900, 0, 999):
+        assert session.head_elsewhere(number, 2) == []
+        assert not session.behind
+    # One late answer between good ones is no proof either.
+    assert session.head_elsewhere(1_010, 3) == []
+    assert session.head_elsewhere(1_003, 4) == []
+    assert session.head_elsewhere(1_010, 5) == []
+    assert session.health(6).up
+
+
+def test_an_endpoint_that_contradicts_every_socket_is_not_believed_for_ever() -> None:
+    session = connected()
+    session.receive(head(16), 1)
+    session.head_elsewhere(10**9, 2)
+    (replaced,) = session.head_elsewhere(10**9, 3)
+    assert isinstance(replaced, Reconnect)
+    for request in session.connected(4):
+        session.receive(confirmation(request), 4)
+    session.receive(head(17), 5)
+    assert session.head_elsewhere(10**9, 6) == []
+    assert session.head_elsewhere(10**9, 7) == [Counted("watcher_heads_disagree")]
+    assert "behind another endpoint" in session.health(8).detail
+    assert isinstance(session.head_elsewhere(10**9, 3 + BEHIND_AGAIN_MS)[0], Reconnect)
 
 
 def test_health_tells_the_story() -> None:
@@ -230,10 +291,12 @@ def test_health_tells_the_story() -> None:
 
 def test_a_new_filter_is_confirmed_before_the_old_one_ends() -> None:
     session = PolygonSession({WALLET: "lead"})
-    heads, logs = session.connected(0)
+    heads, logs, upgrades = session.connected(0)
     session.receive(confirmation(heads), 0)
+    session.receive(confirmation(upgrades), 0)
     session.receive(confirmation(logs, "0xold"), 0)
-    (subscribe,) = session.set_wallets({WALLET: "lead", OTHER: "two"}, 10)
+    counted, subscribe = session.set_wallets({WALLET: "lead", OTHER: "two"}, 10)
+    assert counted == Counted("watcher_resubscriptions")
     assert isinstance(subscribe, Send)
     assert sorted(makers_of(subscribe.text)) == [WALLET, OTHER]
     assert len(session.receive(notification(fill_log(OTHER)), 11)) == 1
@@ -246,9 +309,11 @@ def test_a_new_filter_is_confirmed_before_the_old_one_ends() -> None:
 
 def test_the_last_wallet_leaves_without_a_new_filter() -> None:
     session = connected()
-    (output,) = session.set_wallets({}, 1)
-    assert isinstance(output, Send)
-    assert json.loads(output.text)["method"] == "eth_unsubscribe"
+    outputs = session.set_wallets({}, 1)
+    assert len(outputs) == 2
+    for output in outputs:
+        assert isinstance(output, Send)
+        assert kind_of(output.text) == "end"
 
 
 def test_only_the_leader_of_a_wallet_changes() -> None:
@@ -269,9 +334,8 @@ def test_a_change_touches_only_its_shard() -> None:
     many = wallets(1_000)
     session = connected(dict.fromkeys(many, "lead"))
     outputs = session.set_wallets(dict.fromkeys([*many[:-1], WALLET], "lead"), 1)
-    assert len(outputs) == 1
-    assert isinstance(outputs[0], Send)
-    assert WALLET in makers_of(outputs[0].text)
+    (output,) = [output for output in outputs if isinstance(output, Send)]
+    assert WALLET in makers_of(output.text)
 
 
 @given(
@@ -288,6 +352,7 @@ def test_every_wallet_stays_covered_through_any_changes(steps: list[object]) -> 
     """A wallet in the wish before and after a step is in a live filter throughout."""
     subscriptions = Subscriptions(shard_wallets_max=3)
     asked: dict[int, list[str]] = {}
+    others: list[int] = []
     live: dict[str, list[str]] = {}
     wish: frozenset[str] = frozenset()
 
@@ -295,21 +360,26 @@ def test_every_wallet_stays_covered_through_any_changes(steps: list[object]) -> 
         for text in frames:
             request = json.loads(text)
             if request["method"] == "eth_unsubscribe":
-                del live[request["params"][0]]
-            elif request["params"][0] == "logs":
+                live.pop(request["params"][0], None)
+            elif kind_of(text) == "fills":
                 asked[request["id"]] = makers_of(text)
                 assert 0 < len(asked[request["id"]]) <= 3
+            else:
+                others.append(request["id"])
 
     def confirm_all() -> None:
         while asked:
             request_id = next(iter(asked))
             live[f"0x{request_id}"] = asked.pop(request_id)
-            obey(subscriptions.answered(request_id, f"0x{request_id}"))
+            obey(subscriptions.answered(request_id, f"0x{request_id}", 0))
+        while others:
+            request_id = others.pop()
+            obey(subscriptions.answered(request_id, f"0x{request_id}", 0))
 
     def covered() -> set[str]:
         return {wallet for makers in live.values() for wallet in makers}
 
-    obey(subscriptions.open(wish, 0))
+    obey(subscriptions.open(0))
     for step in steps:
         before = covered()
         if step == "confirm":
@@ -317,8 +387,9 @@ def test_every_wallet_stays_covered_through_any_changes(steps: list[object]) -> 
             assert covered() == wish
         elif step == "reopen":
             asked.clear()
+            others.clear()
             live.clear()
-            obey(subscriptions.open(wish, 0))
+            obey(subscriptions.open(0))
             confirm_all()
             assert covered() == wish
         else:
@@ -365,7 +436,7 @@ JSON = st.recursive(
 @given(name=st.sampled_from(sorted(fill_log())), value=JSON)
 def test_no_log_makes_the_session_raise(name: str, value: object) -> None:
     for output in connected().receive(notification(fill_log() | {name: value}), 1):
-        assert isinstance(output, Evidence | Refused)
+        assert isinstance(output, Evidence | Refused | Counted)
 
 
 @given(frame=st.text(max_size=40) | st.binary(max_size=40) | JSON.map(json.dumps))

@@ -102,6 +102,14 @@ class MemoryFillQueue:
             self._depth += len(messages)
             self._changed.notify_all()
 
+    def prepare(self, message: FillMessage) -> FillMessage:
+        """The message itself: nothing leaves the process."""
+        return message
+
+    def send_prepared(self, prepared: Sequence[FillMessage]) -> None:
+        """The same as `send`."""
+        self.send(prepared)
+
     def take(self, batch: int, wait_seconds: float = 0.0) -> list[Delivery]:
         """At most `batch` messages of different leaders, oldest first.
 

@@ -1,5 +1,7 @@
 """Polygon over HTTP JSON-RPC: heads, block times, receipts and bounded log queries.
 
+Besides the families of the HTTP client, `logs` raises RangeTooWide: fewer blocks may be answered.
+
 Built on the same HTTP client as the venue rather than on web3: one retry, budget and breaker
 policy for every host, exact JSON, and no 60 MB import in Lambdas that read one receipt.
 """
@@ -7,6 +9,7 @@ policy for every host, exact JSON, and no 60 MB import in Lambdas that read one 
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +28,26 @@ _REFUSED = frozenset({-32700, -32600, -32601, -32602})
 _LIMITED = frozenset({429, -32005, -32029})
 RETRY_AFTER_MS = 1_000
 
+_NOT_YET = re.compile(
+    r"invalid block range|beyond|greater than|after last|not found|unknown block"
+    r"|out ?of ?range|but requested was"
+)
+"""What nodes say of blocks they do not have yet."""
+_TOO_WIDE = re.compile(r"range|too many|too large|more than|limit|exceed|response size")
+_BUSY = re.compile(
+    r"rate|per (second|minute|day)|too many requests|throttl|capacity|quota|credit|units"
+)
+_BLOCKS = re.compile(r"(\d[\d,]{0,8})[ -]?blocks?\b")
+
 RawLog = Mapping[str, object]
+
+
+class RangeTooWide(Permanent):
+    """The node answers fewer blocks at once; `blocks` is its own bound, 0 when it names none."""
+
+    def __init__(self, blocks: int = 0) -> None:
+        super().__init__("polygon: the node answers fewer blocks at once")
+        self.blocks = blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +95,13 @@ class PolygonRpc:
     def _failure(method: str, error: object) -> Exception:
         code = error.get("code") if isinstance(error, dict) else None
         said = f"polygon: {method} failed with code {code}"
+        if method == "eth_getLogs" and isinstance(error, dict):
+            text = str(error.get("message"))[:500].lower()
+            if _NOT_YET.search(text):
+                return Retryable(said)
+            if _TOO_WIDE.search(text) and not _BUSY.search(text):
+                named = _BLOCKS.search(text)
+                return RangeTooWide(int(named[1].replace(",", "")) if named else 0)
         if code in _LIMITED:
             return RateLimited(said, RETRY_AFTER_MS)
         # Everything unknown may be one backend among several being behind the others.
@@ -97,6 +126,11 @@ class PolygonRpc:
             return parse_header(result)
         except InvalidInput as error:
             raise Retryable(f"polygon: {error}") from error
+
+    def canonical(self, number: int) -> str | None:
+        """The hash of the block with this number, or None when the node does not have it."""
+        header = self.block(number)
+        return None if header is None else header.block_hash
 
     def block_time(self, block_hash: str) -> int | None:
         """Milliseconds of a block's time, or None when the node does not have it."""
@@ -125,7 +159,8 @@ class PolygonRpc:
         """Raw logs of the blocks `first` to `last`, both included.
 
         Refuses (Permanent) a range above the bound and a query that is not filtered by address:
-        unfiltered queries cost a provider's whole budget.
+        unfiltered queries cost a provider's whole budget. Raises RangeTooWide when the node
+        answers fewer blocks, Retryable when it does not have them yet.
         """
         if not addresses:
             raise Permanent("polygon: a log query needs addresses")
