@@ -1,5 +1,6 @@
 #!/bin/sh
-# Prepares one part of a developer's machine: `setup.sh python` or `setup.sh node`.
+# Prepares one part of a developer's machine: `setup.sh python`, `setup.sh node` (the browser
+# tests) or `setup.sh chain` (the tests at an EVM node).
 set -eu
 
 fail() {
@@ -33,8 +34,21 @@ prepare_node() {
     touch tests/browser/node_modules/ready
 }
 
+prepare_chain() {
+    mkdir -p tests/chain/node_modules
+    if command -v npm >/dev/null 2>&1; then
+        echo "installing the EVM node of the chain tests …"
+        npm ci --silent --no-audit --no-fund --ignore-scripts --prefix tests/chain ||
+            fail "the EVM node of the chain tests could not be installed"
+    else
+        echo "no npm here: the tests at an EVM node will be skipped"
+    fi
+    touch tests/chain/node_modules/ready
+}
+
 case ${1:-} in
 python) prepare_python ;;
 node) prepare_node ;;
-*) fail "usage: setup.sh python|node" ;;
+chain) prepare_chain ;;
+*) fail "usage: setup.sh python|node|chain" ;;
 esac
