@@ -6,18 +6,21 @@ PORT ?= 8000
 FILLS ?= 200
 ENGINE ?= embedded
 MODE ?=
+SECONDS ?= 300
+SEED ?= 7
 BIN := .venv/bin
 
-.PHONY: help setup run demo test test-all check format lock clean
+.PHONY: help setup run demo soak test test-all check format lock clean
 
 help:
 	@echo "make run      start papercopy here      VENUE=simulated|live LEADERS=0x…,0x… PORT=$(PORT)"
 	@echo "make demo     a bounded run with verdict FILLS=$(FILLS) ENGINE=embedded|aws MODE=api|polygon|both"
+	@echo "make soak     all faults at random       SECONDS=$(SECONDS) SEED=$(SEED)"
 	@echo "make test     all tests, both engines    (make test-all adds the long ones)"
 	@echo "make check    format, lint, types, import contract, templates"
 	@echo "make setup    only prepare .venv and the Node parts"
 
-setup: .venv/ready tests/browser/node_modules/ready
+setup: .venv/ready tests/browser/node_modules/ready tests/chain/node_modules/ready
 
 .venv/ready: requirements/dev.txt infra/local/setup.sh
 	@PYTHON="$(PYTHON)" sh infra/local/setup.sh python
@@ -25,11 +28,17 @@ setup: .venv/ready tests/browser/node_modules/ready
 tests/browser/node_modules/ready: tests/browser/package-lock.json infra/local/setup.sh
 	@sh infra/local/setup.sh node
 
+tests/chain/node_modules/ready: tests/chain/package-lock.json infra/local/setup.sh
+	@sh infra/local/setup.sh chain
+
 run: .venv/ready
 	@exec $(BIN)/python -m infra.local run --venue "$(VENUE)" --leaders "$(LEADERS)" --port "$(PORT)"
 
 demo: .venv/ready
 	@exec $(BIN)/python -m infra.local demo --fills "$(FILLS)" --engine "$(ENGINE)" --mode "$(MODE)"
+
+soak: .venv/ready
+	@exec $(BIN)/python -m infra.local soak --seconds "$(SECONDS)" --seed "$(SEED)"
 
 test: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
@@ -57,4 +66,4 @@ lock: .venv/ready
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet requirements/dev.in -o requirements/dev.txt
 
 clean:
-	rm -rf .venv tests/browser/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv tests/browser/node_modules tests/chain/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis

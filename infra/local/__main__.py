@@ -17,10 +17,12 @@ from infra.local.demo import demo
 from infra.local.embedded import AlreadyRunning
 from infra.local.launcher import CannotStart, Launch, launch
 from infra.local.simulator_process import SimulatorFailed
+from infra.local.soak import WAYS, result_line, soak, soak_one
 
 PORT_DEFAULT = 8000
 FILLS_PER_MINUTE = 20
 FILLS_MAX = 10_000
+SOAK_SECONDS_MAX = 86_400
 LEADERS_WAIT_S = 5
 
 
@@ -50,6 +52,15 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     bounded.add_argument("--engine", choices=("embedded", "aws"), default="embedded")
     bounded.add_argument("--mode", choices=("", "api", "polygon", "both"), default="")
     bounded.add_argument("--seed", type=int, default=7)
+    long = commands.add_parser("soak", help="every fault at random, held against the truth")
+    long.add_argument("--seconds", type=int, default=300)
+    long.add_argument("--ways", default=",".join(WAYS))
+    long.add_argument("--seed", type=int, default=7)
+    one = commands.add_parser("soak-one")
+    one.add_argument("way", choices=tuple(WAYS))
+    one.add_argument("seconds", type=int)
+    one.add_argument("seed", type=int)
+    one.add_argument("--brief", action="store_true")
     return parser.parse_args(given)
 
 
@@ -76,11 +87,29 @@ def _demo(arguments: argparse.Namespace) -> int:
     return 0 if clean else 1
 
 
+def _soak(arguments: argparse.Namespace) -> int:
+    ways = tuple(arguments.ways.split(","))
+    if not 1 <= arguments.seconds <= SOAK_SECONDS_MAX:
+        raise CannotStart(f"SECONDS: 1 to {SOAK_SECONDS_MAX} was expected")
+    if not set(ways) <= WAYS.keys():
+        raise CannotStart(f"WAYS: some of {','.join(WAYS)} were expected")
+    return 0 if soak(arguments.seconds, ways, arguments.seed, say) else 1
+
+
+def _soak_one(arguments: argparse.Namespace) -> int:
+    result = soak_one(arguments.way, arguments.seconds, arguments.seed, brief=arguments.brief)
+    say(result_line(result))
+    return 0 if result.clean else 1
+
+
+COMMANDS = {"run": _run, "demo": _demo, "soak": _soak, "soak-one": _soak_one}
+
+
 def main(given: Sequence[str] | None = None) -> int:
     """The exit code: 0 well, 1 the demo's verdict is bad, 2 it could not start, 130 Ctrl-C."""
     arguments = _arguments(given)
     try:
-        return _run(arguments) if arguments.command == "run" else _demo(arguments)
+        return COMMANDS[arguments.command](arguments)
     except (AlreadyRunning, CannotStart, SimulatorFailed, PapercopyError, OSError) as error:
         print(f"papercopy: {error}", file=sys.stderr)
         return 2

@@ -57,6 +57,10 @@ def rows(
         ("attempts", str(len(attempts))),
         *((f"  {name}", str(count)) for name, count in decisions.most_common()),
         ("attempts with paper fills", str(len(filled))),
+        (
+            "  on the recorded book",
+            str(sum(bool(a.outcome and a.outcome.segments) for a in filled)),
+        ),
     ]
     for portfolio in overview["portfolios"]:
         name = portfolio["leader_name"] or ""

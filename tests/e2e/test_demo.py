@@ -71,6 +71,7 @@ class Truth:
                 "side": "BUY",
                 "shares_micros": shares * M,
                 "cash_micros": shares * 500_000,
+                "logged_cash_micros": shares * 500_000,
                 "fee_micros": 0,
                 "role": "maker",
                 "block_hash": f"0x{1:064x}",
