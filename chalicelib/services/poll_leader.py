@@ -1,38 +1,105 @@
 """Poll a leader's activity and hand over what is new.
 
 A cursor moves only after the last send succeeded, and a poll that did not reach its last page is
-no evidence. Rows appear late and in any order within some seconds, so every poll reaches back
-OVERLAP_SECONDS; what was already handed over is remembered by digest and not sent again.
+no evidence. Rows appear late and in any order within some seconds, so every poll reaches back by
+an overlap, and as far as the earliest open catch-up; what was already handed over is remembered by
+digest and not sent again. When more came than one poll may read, the present is read too, in the
+same poll while there is time and otherwise first in the next one; the rest follows in turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from chalicelib.domain.activity import TRADE
-from chalicelib.domain.errors import Conflict, PapercopyError
-from chalicelib.domain.evidence import EVIDENCE_MAX, ROWS_MAX, ApiEvidence, FillMessage
-from chalicelib.domain.poll_tally import api_evidence
-from chalicelib.domain.registry import Cursor, Heartbeat, Leader
+from chalicelib.domain.activity import KINDS
+from chalicelib.domain.errors import Conflict, PapercopyError, Permanent
+from chalicelib.domain.evidence import ActivityEvidence
+from chalicelib.domain.poll_memory import (
+    Evidence,
+    digest_of,
+    evidence_digest,
+    remembered,
+    ts_of,
+    unsent,
+)
+from chalicelib.domain.poll_messages import poll_messages
+from chalicelib.domain.poll_reach import Reach, rewound
+from chalicelib.domain.poll_tally import activity_evidence, api_evidence
+from chalicelib.domain.registry import CatchUp, Cursor, Heartbeat, Leader
 from chalicelib.keyspace import cursor_key, leader_key
-from chalicelib.ports import ActivityFeed, Clock, FillQueue, Metrics, Put, Quarantine, Store
+from chalicelib.ports import (
+    ActivityFeed,
+    ActivityPoll,
+    Clock,
+    FillQueue,
+    Metrics,
+    Put,
+    Quarantine,
+    Store,
+)
+from chalicelib.services.catch_up import close_catch_ups, open_catch_ups, shorten_catch_ups
 from chalicelib.services.heartbeats import beat
 from chalicelib.services.manage_leaders import leaders
 
 OVERLAP_SECONDS = 120
-SENT_MAX = 2_000
+OVERLAP_SECONDS_MAX = 86_400
+LAG_MARGIN_SECONDS = 60
+UNREADABLE_HOLD_SECONDS = 900
+"""How long the cursor waits for a row that could not be read to become readable."""
+POLL_MS_MAX = 25_000
+"""No wallet's poll begins later than this after the first one's: half of the function's time."""
+BEAT_MS = 10_000
+REFUSAL_MS = 600_000
+"""How long the heartbeat tells of a wallet's refusal that did not come again."""
+
+SOURCE = "data_api"
 
 
-def _digest(evidence: ApiEvidence) -> str:
-    rows = ",".join(f"{r.shares}/{r.price_e10}x{r.count}" for r in evidence.rows)
-    named = f"{evidence.tx_hash}|{evidence.token_id}|{evidence.side}|{rows}"
-    return sha256(named.encode()).hexdigest()[:16]
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one poll of a leader came to.
+
+    `sent` items were handed over. `complete` says whether every wallet's activity was read up to
+    now and handed over; `failure` is the first thing that went wrong, if anything did.
+    """
+
+    sent: int
+    complete: bool
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the reads of one wallet in one poll came to; `whole` says that they reached now.
+
+    `cursor` is where the wallet stands with them, not stored yet.
+    """
+
+    before: Cursor
+    cursor: Cursor
+    shown: list[Evidence] = field(default_factory=list)
+    refused: dict[str, tuple[str, str]] = field(default_factory=dict)
+    new: int = 0
+    whole: bool = True
+    failure: str = ""
+
+
+def history_start(leader: Leader) -> int:
+    """The second before which nothing of a leader is read."""
+    if leader.history_from:
+        return leader.history_from // 1000
+    return max(0, leader.followed_from // 1000 - OVERLAP_SECONDS)
+
+
+def overlap_seconds(lag_seconds: int | None) -> int:
+    """How far polls reach back before their cursor while the feed says it lags that much."""
+    lagging = (lag_seconds or 0) + LAG_MARGIN_SECONDS
+    return min(max(OVERLAP_SECONDS, lagging), OVERLAP_SECONDS_MAX)
 
 
 class PollLeader:
-    """One poll of every wallet of one leader."""
+    """One poll of every wallet of one leader. Asked out of turn, it is the API's word right now."""
 
     def __init__(
         self,
@@ -49,60 +116,208 @@ class PollLeader:
         self._quarantine = quarantine
         self._clock = clock
         self._metrics = metrics
+        self._answered: tuple[str, int] = ("", 0)
+        self._beaten: Heartbeat | None = None
+        self._polled: dict[str, int] = {}
+        self._first: dict[str, str] = {}
+        self._refusals: dict[tuple[str, str], tuple[str, int]] = {}
 
-    def __call__(self, leader_address: str) -> int:
-        """The number of trades handed over.
+    def __call__(self, leader_address: str) -> Polled:
+        """Poll his wallets; one wallet's failure is part of the answer and stops no other.
 
-        One wallet's failure keeps no other from being polled. Raises the first failure.
+        Raises Retryable when the store cannot say who he is or what is open.
         """
         leader = self._store.get(Leader, leader_key(leader_address))
         if leader is None or leader.state == "off":
-            return 0
-        sent, failures = 0, []
-        for wallet in leader.wallets:
+            return Polled(0, complete=True)
+        reach = self._reach(leader)
+        readings, failures, refused = dict[str, _Reading](), list[str](), list[str]()
+        for wallet in self._in_turn(leader, reach.now):
+            if not self._has_time(reach):
+                failures.append("the time of one poll is used up")
+                self._first[leader.leader] = wallet
+                break
             try:
-                sent += self._poll_wallet(leader, wallet)
+                reading = readings[wallet] = self._poll(leader, wallet, reach)
             except PapercopyError as error:
-                failures.append(error)
-        self._beat(not failures, str(failures[0]) if failures else "")
-        if failures:
-            raise failures[0]
-        return sent
+                failures.append(str(error))
+                self._metrics.count("wallet_polls_failed")
+                continue
+            self._metrics.count("polls_cut", int(not reading.whole and not reading.failure))
+            if not reading.failure:
+                continue
+            if reach.is_given_up(reading.cursor):
+                self._metrics.count("wallets_refused")
+                refused.append(reading.failure)
+            else:
+                self._metrics.count("wallet_polls_failed")
+                failures.append(reading.failure)
+        if len(refused) == len(leader.wallets):
+            # With nobody left to read, the leader's poll has failed after all.
+            failures = refused
+        if reach.catch_ups:
+            self._settle(leader, reach, {w: done.cursor for w, done in readings.items()})
+        if not failures:
+            self._polled[leader.leader] = reach.began_ms
+        whole = len(readings) == len(leader.wallets) and all(r.whole for r in readings.values())
+        sent = sum(reading.new for reading in readings.values())
+        return Polled(sent, whole and not failures, next(iter(failures), ""))
 
-    def _beat(self, up: bool, detail: str) -> None:
-        beat(self._store, Heartbeat("data_api", self._clock.now_ms(), up, detail))
+    def polled_since(self, leader: str, ts: int) -> bool:
+        """Whether a poll that this object began at or after `ts` (milliseconds) found no failure.
 
-    def _poll_wallet(self, leader: Leader, wallet: str) -> int:
-        start = leader.followed_from // 1000
+        Other processes' polls are not known here: that would cost a write with every poll.
+        """
+        return self._polled.get(leader, -1) >= ts
+
+    def _reach(self, leader: Leader) -> Reach:
+        began = self._clock.now_ms()
+        try:
+            lag = self._feed.lag_seconds()
+        except PapercopyError:
+            lag = None
+        catch_ups = tuple(open_catch_ups(self._store, leader.leader))
+        return Reach(began, history_start(leader), overlap_seconds(lag), catch_ups)
+
+    def _has_time(self, reach: Reach) -> bool:
+        return self._clock.now_ms() - reach.began_ms <= POLL_MS_MAX
+
+    def _in_turn(self, leader: Leader, now: int) -> list[str]:
+        """Another wallet first each time, so that a slow one is not always before the same ones.
+
+        After a poll that ran out of time it is the one that came too late.
+        """
+        wallets = leader.wallets
+        kept = self._first.pop(leader.leader, "")
+        first = wallets.index(kept) if kept in wallets else now % max(1, len(wallets))
+        return [*wallets[first:], *wallets[:first]]
+
+    def _cursor(self, leader: Leader, wallet: str, reach: Reach) -> Cursor:
         known = self._store.get(Cursor, cursor_key(leader.leader, wallet))
-        cursor = known or Cursor(leader.leader, wallet, start)
-        since = max(start, cursor.ts_seconds - OVERLAP_SECONDS)
-        poll = self._feed.poll(wallet, since)
-        ts_seen = self._clock.now_ms()
-        trades = [e for e in poll.events if e.kind == TRADE]
-        shown = {_digest(evidence): evidence for evidence in api_evidence(trades)}
-        refused = {_refusal_digest(r): r for r in poll.refused}
-        fresh = [evidence for name, evidence in shown.items() if name not in cursor.sent]
-        newly_refused = [r for name, r in refused.items() if name not in cursor.sent]
-        for payload, error in newly_refused:
-            self._quarantine.keep("data_api", payload, error)
-        self._send(leader, wallet, ts_seen, fresh)
-        self._metrics.count("api_trades_sent", len(fresh))
-        self._metrics.count("api_rows_refused", len(newly_refused))
-        # What this poll did not show lies before the overlap of the next one.
-        remembered = (*refused, *shown)[-SENT_MAX:]
-        # A row from the future must not move the cursor past everything that comes before it.
-        newest = max([cursor.ts_seconds, *(min(e.timestamp, ts_seen // 1000) for e in trades)])
-        if fresh or newly_refused or newest != cursor.ts_seconds:
-            self._move(replace(cursor, ts_seconds=newest, sent=remembered))
-        return len(fresh)
+        return known or Cursor(leader.leader, wallet, reach.start)
 
-    def _send(self, leader: Leader, wallet: str, ts_seen: int, evidence: list[ApiEvidence]) -> None:
-        messages = [
-            FillMessage(leader.leader, wallet, ts_seen, api=part) for part in _parts(evidence)
+    def _poll(self, leader: Leader, wallet: str, reach: Reach) -> _Reading:
+        """Read and hand over what one wallet did, then remember it.
+
+        What a read fails with is in the answer. Raises what the store fails with.
+        """
+        cursor = self._cursor(leader, wallet, reach)
+        reading = _Reading(cursor, cursor)
+        try:
+            if reach.is_behind(cursor):
+                self._read_behind(leader, reading, reach)
+            else:
+                self._read_on(leader, reading, reach)
+        except PapercopyError as error:
+            reading.failure, reading.whole = str(error), False
+        self._remember(reading, reach)
+        return reading
+
+    def _read_on(self, leader: Leader, reading: _Reading, reach: Reach) -> None:
+        """All there is in one read; if that is too much, the present as well."""
+        since = reach.since(reading.cursor)
+        poll = self._read(leader, reading, since)
+        cut = not poll.complete
+        end = _newest(poll, since) if cut else reach.now
+        reading.cursor = reach.after_read(reading.cursor, since, end, cut=cut)
+        reading.whole = not cut
+        live = reach.live_since(reading.cursor)
+        if cut and end < live and self._has_time(reach):
+            again = self._read(leader, reading, live)
+            if not again.complete:
+                reading.cursor = reach.after_cut_present(reading.cursor, _newest(again, live))
+
+    def _read_behind(self, leader: Leader, reading: _Reading, reach: Reach) -> None:
+        """The present first, then from where the last poll ended."""
+        since, live = reach.since(reading.cursor), reach.live_since(reading.cursor)
+        reading.whole = False
+        present = self._read(leader, reading, live)
+        end = reach.now
+        if not present.complete:
+            end = _newest(present, live)
+            reading.cursor = reach.after_cut_present(reading.cursor, end)
+        if self._has_time(reach):
+            poll = self._read(leader, reading, since, live)
+            whole = present.complete and poll.complete
+            end = end if poll.complete else _newest(poll, since)
+            reading.cursor = reach.after_read(reading.cursor, since, end, cut=not whole)
+            reading.whole = whole
+
+    def _read(
+        self, leader: Leader, reading: _Reading, since: int, until: int | None = None
+    ) -> ActivityPoll:
+        """Read one stretch, send what is new of it and let the cursor follow its rows."""
+        poll = self._ask(leader, reading, since, until)
+        ts_seen = self._clock.now_ms()
+        shown: list[Evidence] = [*api_evidence(poll.events), *activity_evidence(poll.events)]
+        known = {*reading.before.sent, *map(evidence_digest, reading.shown)}
+        fresh = sorted(unsent(shown, known), key=ts_of)
+        refused = {digest_of(payload): (payload, error) for payload, error in poll.refused}
+        newly_refused = [
+            kept
+            for name, kept in refused.items()
+            if name not in known and name not in reading.refused
         ]
+        wallet = reading.before.wallet
+        messages = list(poll_messages(leader.leader, wallet, ts_seen, fresh))
         if messages:
             self._queue.send(messages)
+        for payload, error in newly_refused:
+            self._quarantine.keep(SOURCE, payload, error)
+        self._count(fresh, len(newly_refused))
+        reading.new += len(fresh)
+        reading.refused |= refused
+        here = set(map(evidence_digest, reading.shown))
+        reading.shown += [item for item in shown if evidence_digest(item) not in here]
+        if poll.complete:
+            newest = _next_second(reading.cursor, poll, ts_seen)
+            reading.cursor = replace(reading.cursor, ts_seconds=newest)
+        return poll
+
+    def _ask(
+        self, leader: Leader, reading: _Reading, since: int, until: int | None
+    ) -> ActivityPoll:
+        wallet = reading.before.wallet
+        who = (leader.leader, wallet)
+        try:
+            poll = (
+                self._feed.poll(wallet, since)
+                if until is None
+                else self._feed.poll(wallet, since, until)
+            )
+        except Permanent as error:
+            # The venue answered; it is this wallet that it refuses.
+            self._refusals[who] = (str(error), self._clock.now_ms())
+            since_when = reading.cursor.refused_since or self._clock.now_ms() // 1000
+            reading.cursor = replace(reading.cursor, refused_since=since_when)
+            self._heard(leader)
+            raise
+        except PapercopyError as error:
+            self._unheard(leader, str(error))
+            raise
+        self._refusals.pop(who, None)
+        reading.cursor = replace(reading.cursor, refused_since=0)
+        self._heard(leader)
+        return poll
+
+    def _remember(self, reading: _Reading, reach: Reach) -> None:
+        before, cursor = reading.before, reading.cursor
+        if not reading.new and cursor == before and not reading.refused.keys() - set(before.sent):
+            return
+        if not reach.catch_ups and not cursor.live_from:
+            # Nobody asks any more; what is asked for later is read, whatever was read before.
+            cursor = replace(cursor, read_from=0, read_until=0)
+        if reading.shown or reading.refused:
+            settled = cursor.ts_seconds - reach.overlap
+            cursor = replace(cursor, sent=remembered(reading.shown, reading.refused, settled))
+        self._move(cursor)
+
+    def _count(self, fresh: Sequence[Evidence], refused: int) -> None:
+        events = [item for item in fresh if isinstance(item, ActivityEvidence)]
+        self._metrics.count("api_trades_sent", len(fresh) - len(events))
+        self._metrics.count("api_events_sent", len(events))
+        self._metrics.count("api_kinds_unknown", sum(e.kind not in KINDS for e in events))
+        self._metrics.count("api_rows_refused", refused)
 
     def _move(self, cursor: Cursor) -> None:
         try:
@@ -111,23 +326,76 @@ class PollLeader:
             # Another poll of this wallet finished first; at worst the next one sends again.
             self._metrics.count("cursor_conflicts")
 
+    def _settle(self, leader: Leader, reach: Reach, known: Mapping[str, Cursor]) -> None:
+        """Close the catch-ups that were read to their end after late rows had their time.
 
-def _parts(evidence: Sequence[ApiEvidence]) -> Iterator[tuple[ApiEvidence, ...]]:
-    """Message-sized parts; the rows of one trade are never divided."""
-    part: list[ApiEvidence] = []
-    rows = 0
-    for item in evidence:
-        if part and (len(part) == EVIDENCE_MAX or rows + len(item.rows) > ROWS_MAX):
-            yield tuple(part)
-            part, rows = [], 0
-        part.append(item)
-        rows += len(item.rows)
-    if part:
-        yield tuple(part)
+        Each wallet counts that the venue does not refuse for good, but one at least.
+        """
+        cursors = [known.get(w) or self._cursor(leader, w, reach) for w in leader.wallets]
+        waited_for = [cursor for cursor in cursors if not reach.is_given_up(cursor)]
+        if not waited_for:
+            return
+        done = list[CatchUp]()
+        for row in reach.catch_ups:
+            if all(reach.covers(cursor, row) for cursor in waited_for):
+                done.append(row)
+            elif len(waited_for) == len(cursors):
+                read_until = min(reach.progress_ms(cursor, row) for cursor in cursors)
+                shorten_catch_ups(self._store, [row], read_until)
+        if done:
+            self._send_back(reach, done[0], cursors)
+            self._metrics.count("catch_ups_closed", close_catch_ups(self._store, done))
+
+    def _send_back(self, reach: Reach, row: CatchUp, cursors: Sequence[Cursor]) -> None:
+        """Let wallets that are given up be read from `row` on, should they ever be again."""
+        for cursor in cursors:
+            if reach.is_given_up(cursor) and (back := reach.back_to(cursor, row)) != cursor:
+                fresh = self._store.get(Cursor, cursor_key(cursor.leader, cursor.wallet))
+                self._move(replace(back, version=fresh.version if fresh else 0))
+
+    def _heard(self, leader: Leader) -> None:
+        self._answered = (leader.leader, self._clock.now_ms())
+        self._beat(True, self._refused_detail())
+
+    def _refused_detail(self) -> str:
+        """What to tell people of the wallets that the venue refused lately."""
+        oldest = self._clock.now_ms() - REFUSAL_MS
+        self._refusals = {who: told for who, told in self._refusals.items() if told[1] >= oldest}
+        errors = [error for error, _ in self._refusals.values()]
+        others = f" ({len(errors)} wallets are refused)" if len(errors) > 1 else ""
+        return f"{errors[0]}{others}" if errors else ""
+
+    def _unheard(self, leader: Leader, detail: str) -> None:
+        """The source is down, unless it has just answered for somebody else."""
+        who, when = self._answered
+        if who in ("", leader.leader) or self._clock.now_ms() - when > BEAT_MS:
+            self._beat(False, detail)
+
+    def _beat(self, up: bool, detail: str) -> None:
+        """Record a proof of life, a repeated one at most once per BEAT_MS."""
+        proof = Heartbeat(SOURCE, self._clock.now_ms(), up, detail)
+        last = self._beaten
+        if last and (last.up, last.detail) == (up, detail) and proof.ts - last.ts < BEAT_MS:
+            return
+        beat(self._store, proof)
+        self._beaten = proof
 
 
-def _refusal_digest(refused: tuple[str, str]) -> str:
-    return sha256(refused[0].encode()).hexdigest()[:16]
+def _newest(poll: ActivityPoll, otherwise: int) -> int:
+    return max((event.timestamp for event in poll.events), default=otherwise)
+
+
+def _next_second(cursor: Cursor, poll: ActivityPoll, ts_seen: int) -> int:
+    """Where the cursor goes after `poll`.
+
+    A row from the future must not move it past everything that comes before that. While rows could
+    not be read it waits, for a while, because they may be readable in a later answer.
+    """
+    now = ts_seen // 1000
+    if poll.refused and poll.complete and cursor.ts_seconds > now - UNREADABLE_HOLD_SECONDS:
+        return cursor.ts_seconds
+    seconds = [min(event.timestamp, now) for event in poll.events]
+    return max([cursor.ts_seconds, *seconds])
 
 
 def rewind_cursors(store: Store, seconds: int) -> None:
@@ -140,5 +408,4 @@ def rewind_cursors(store: Store, seconds: int) -> None:
         for wallet in leader.wallets:
             cursor = store.get(Cursor, cursor_key(leader.leader, wallet))
             if cursor:
-                back = max(0, cursor.ts_seconds - seconds)
-                store.commit([Put(replace(cursor, ts_seconds=back, sent=()))])
+                store.commit([Put(rewound(cursor, seconds))])

@@ -1,16 +1,19 @@
 """Activity polls: pages, refusals, the shape of the envelope."""
 
 import copy
+import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from venue_fakes import EVENTS, SAMPLES, FakeHttp, load, needs_samples
+from venue_fakes import EVENTS, SAMPLES, FakeHttp, FakeTime, load, needs_samples
 
 from chalicelib.adapters.polymarket.data_api import DataApi, FeedStatus
+from chalicelib.adapters.polymarket.recorded_activity import recorded_activity
 from chalicelib.domain.activity import parse_activity
-from chalicelib.domain.errors import Retryable
+from chalicelib.domain.errors import InvalidInput, Retryable
 from chalicelib.domain.evidence import ApiEvidence
-from chalicelib.domain.poll_tally import api_evidence
+from chalicelib.domain.poll_tally import activity_evidence, api_evidence
 from chalicelib.domain.trade import ApiRow
 
 PAGE = load(EVENTS / "data_activity_page.json")
@@ -38,6 +41,13 @@ def test_all_pages_with_the_same_filters_and_a_fresh_address_each() -> None:
     assert first["start"] == "1"
     assert (first["user"], first["limit"], first["sort_direction"]) == (WALLET, "1000", "ASC")
     assert "type" not in first
+
+
+def test_a_poll_can_end_in_the_past() -> None:
+    http = FakeHttp(lambda path, asked: page([]))
+    for until in (None, 0, 77):
+        DataApi(http).poll(WALLET, 5, until)
+    assert [dict(asked).get("end") for _, asked in http.calls] == [None, "1", "77"]
 
 
 def test_a_bad_row_is_refused_with_its_payload_and_its_neighbours_stay() -> None:
@@ -113,6 +123,49 @@ def test_a_poll_of_too_many_pages_ends_with_a_whole_second() -> None:
     assert [e.timestamp - 1_790_000_000 for e in poll.events] == [1, 2, 2, 3, 3]
 
 
+def test_a_poll_that_takes_too_long_ends_with_a_whole_second() -> None:
+    time = FakeTime()
+    numbers = iter(range(1, 100))
+
+    def answer(path: str, asked: object) -> object:
+        time.now_s += 12
+        n = next(numbers)
+        return page([row(timestamp=n), row(timestamp=n + 1)], f"c{n}")
+
+    http = FakeHttp(answer)
+    poll = DataApi(http, now=time.now).poll(WALLET, 1)
+    assert ([e.timestamp for e in poll.events], poll.complete) == ([1, 2, 2], False)
+    assert len(http.calls) == 2
+
+
+def test_the_lag_is_asked_once_a_minute_and_a_silent_status_is_no_failure() -> None:
+    time = FakeTime()
+    answers: list[object] = [
+        {"data": {"age_seconds": 24, "serving": {"lag_seconds": 4}}},
+        Retryable("status 503"),
+        {"data": {}},
+    ]
+    http = FakeHttp(lambda path, asked: answers[len(http.calls) - 1])
+    feed = DataApi(FakeHttp(lambda path, asked: page([])), status_http=http, now=time.now)
+    assert [feed.lag_seconds(), feed.lag_seconds()] == [28, 28]
+    for calls in (2, 3):
+        time.now_s += 60
+        assert [feed.lag_seconds(), feed.lag_seconds()] == [None, None]
+        assert len(http.calls) == calls
+
+
+def test_who_asks_for_the_lag_while_another_does_gets_what_was_known() -> None:
+    seen: list[int | None] = []
+
+    def answer(path: str, asked: object) -> object:
+        seen.append(feed.lag_seconds())
+        return {"data": {"age_seconds": 1, "serving": {"lag_seconds": 4}}}
+
+    feed = DataApi(FakeHttp(answer))
+    assert feed.lag_seconds() == 5
+    assert seen == [None]
+
+
 def test_status() -> None:
     good = {"data": {"age_seconds": 24, "serving": {"lag_seconds": 4}}}
     assert DataApi(FakeHttp(lambda path, asked: good)).status() == FeedStatus(4, 24)
@@ -126,7 +179,9 @@ def test_equal_rows_are_counted_and_trades_keep_their_order() -> None:
     first, second = api_evidence(parse_activity(r) for r in rows)
     token = PAGE["data"][0]["token_id"]
     equal = ApiRow(51_923_077, 4_800_000_008, 24_923_077, 0, None, 1_790_779_041_000, count=2)
-    assert first == ApiEvidence(PAGE["data"][0]["transaction_hash"], token, "BUY", first.rows)
+    hash_ = PAGE["data"][0]["transaction_hash"]
+    assert first == ApiEvidence(hash_, token, "BUY", first.rows, first.raw)
+    assert [kept["size"] for kept in json.loads(first.raw)] == [51.923077, 1]
     assert first.rows[0] == equal
     assert [(r.shares, r.count) for r in first.rows] == [(51_923_077, 2), (1_000_000, 1)]
     assert (second.tx_hash, second.side, second.rows[0].count) == (other, "SELL", 1)
@@ -137,6 +192,38 @@ def test_what_only_one_of_equal_rows_proves_is_not_proven_for_both() -> None:
     (evidence,) = api_evidence(parse_activity(r) for r in (taker, maker))
     assert evidence.rows[0].count == 2
     assert (evidence.rows[0].fee, evidence.rows[0].role) == (None, None)
+
+
+def test_other_activity_is_counted_likewise() -> None:
+    merge = row(type="MERGE", token_id="", side="", outcome_index=999)
+    first, second, third = activity_evidence(
+        parse_activity(r) for r in (merge, row(), merge, row(type="NEW"), merge | {"size": 2})
+    )
+    assert (first.kind, first.count, first.outcome_index, first.token_id) == ("MERGE", 2, None, "")
+    assert (second.kind, second.count, second.outcome_index) == ("NEW", 1, 1)
+    assert (third.count, third.shares) == (1, 2_000_000)
+
+
+def test_recorded_pages_of_both_versions_are_read_alike(tmp_path: Path) -> None:
+    names = {
+        "proxy_wallet": "proxyWallet", "condition_id": "conditionId", "usdc_size": "usdcSize",
+        "transaction_hash": "transactionHash", "token_id": "asset", "outcome_index": "outcomeIndex",
+    }  # fmt: skip
+    current = EVENTS / "data_activity_page.json"
+    rows = json.loads(current.read_text())["data"]
+    retired = tmp_path / "retired.json"
+    retired.write_text(json.dumps([{names.get(k, k): v for k, v in r.items()} for r in rows]))
+    events = list(recorded_activity([current, retired]))
+    assert len(events) == 2 * len(rows)
+    assert events[: len(rows)] == events[len(rows) :]
+
+
+@pytest.mark.parametrize("text", ["", "{", "5", '{"data": {}}', "[1]", '[{"type": 5}]'])
+def test_a_recording_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text(text)
+    with pytest.raises(InvalidInput, match=r"bad\.json"):
+        list(recorded_activity([bad]))
 
 
 @needs_samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.activity import SECOND_GENERATION_TS, parse_activity
+from chalicelib.domain.activity_raw import RAW_ROW_CHARS_MAX
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.fee import FeeSchedule, taker_fee
 from tests.unit.wire import CONDITION, LEADER, YES, hash_of
@@ -104,6 +106,57 @@ def test_redemptions_rebates_and_unknown_types_are_kept() -> None:
     assert (future.kind, future.side) == ("AIRDROP_2027", None)
 
 
+def test_the_outcome_is_known_or_it_is_not() -> None:
+    given_ = [0, 1, 999, None, "1", True, -1]
+    found = [parse_activity(row(outcome_index=value)).outcome_index for value in given_]
+    assert found == [0, 1, None, None, None, None, None]
+    assert parse_activity(retired(row(outcome_index=1))).outcome_index == 1
+
+
+def test_what_is_no_trade_may_state_neither_size_nor_price() -> None:
+    bare = row(type="DEPOSIT", token_id="", side="IN", condition_id="", usdc_size=7)
+    del bare["size"], bare["price"]
+    event = parse_activity(bare)
+    assert (event.kind, event.shares, event.cash) == ("DEPOSIT", 0, 7_000_000)
+    assert parse_activity(row(type="TIP", size=None, price=None, side="OUT")).shares == 0
+    with pytest.raises(InvalidInput, match="size"):
+        parse_activity(row(type="DEPOSIT", size="x"))
+
+
+def test_the_kept_row_is_exact_and_carries_no_presentation() -> None:
+    shown = row(
+        price=Decimal("0.4800000008"), name="Ada", pseudonym="A", bio="\n", profile_image="x",
+        slug="s", event_slug="e", icon="i", outcome="Yes",
+        extra={"a": [None, True, Decimal("1.50")]},
+    )  # fmt: skip
+    raw = parse_activity(shown).raw
+    kept = json.loads(raw, parse_float=Decimal)
+    assert "0.4800000008" in raw
+    assert '"extra":{"a":[null,true,1.50]}' in raw
+    hidden = {"name", "pseudonym", "bio", "profile_image", "slug", "event_slug", "icon", "title"}
+    assert kept == {k: v for k, v in shown.items() if k not in hidden}
+    assert not hidden & json.loads(parse_activity(retired(shown)).raw).keys()
+
+
+@given(
+    extra=st.dictionaries(
+        st.text(max_size=20),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=900) | st.decimals(),
+            lambda inner: (
+                st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+            ),
+            max_leaves=8,
+        ),
+        max_size=8,
+    )
+)
+def test_the_kept_row_is_always_json_and_bounded(extra: dict[str, object]) -> None:
+    raw = parse_activity(extra | row()).raw
+    assert len(raw) <= RAW_ROW_CHARS_MAX
+    assert isinstance(json.loads(raw), dict)
+
+
 def test_combo_events_state_what_was_paid() -> None:
     combo = {
         "type": "REDEEM",
@@ -125,7 +178,8 @@ def test_combo_events_state_what_was_paid() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("type", None), ("type", ""), ("type", 5),
+        ("type", None), ("type", ""), ("type", 5), ("type", "T" * 65), ("type", "T\ud800"),
+        ("type", "T\n"),
         ("proxy_wallet", None), ("proxy_wallet", ""), ("proxy_wallet", "0x12"),
         ("transaction_hash", ""), ("transaction_hash", 5),
         ("token_id", ""), ("token_id", 12), ("token_id", "0x12"), ("token_id", "1e5"),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 from chalicelib.adapters.polymarket.http import JsonHttp
 from chalicelib.domain.activity import ActivityEvent, parse_activity
-from chalicelib.domain.errors import InvalidInput, Retryable
+from chalicelib.domain.errors import InvalidInput, PapercopyError, Retryable
 from chalicelib.domain.identifiers import address
 from chalicelib.ports import ActivityPoll
 
 PAGE_ROWS = 1_000
 """The venue's maximum; it answers more with 400."""
 PAGES_MAX = 50
+POLL_S_MAX = 20.0
+"""A poll that takes longer ends early, so that its caller gets to hand over what it read."""
+STATUS_AGE_S_MAX = 60.0
 PAYLOAD_CHARS_MAX = 20_000
 
 
@@ -76,44 +81,59 @@ def _whole_seconds(events: list[ActivityEvent], refused: list[tuple[str, str]]) 
     Raises Retryable when all of them are of one second.
     """
     newest = max((event.timestamp for event in events), default=0)
-    complete = sorted((e for e in events if e.timestamp < newest), key=lambda e: e.timestamp)
-    if not complete:
+    whole = sorted((e for e in events if e.timestamp < newest), key=lambda e: e.timestamp)
+    if not whole:
         raise Retryable("data: more pages of activity than one poll may read, all of one second")
-    return ActivityPoll(tuple(complete), tuple(refused))
+    return ActivityPoll(tuple(whole), tuple(refused), complete=False)
 
 
 class DataApi:
-    """Port ActivityFeed."""
+    """Port ActivityFeed.
+
+    `status_http` is asked for the feed's lag and should give up soon, because polls wait for it.
+    """
 
     def __init__(
         self,
         http: JsonHttp,
         *,
+        status_http: JsonHttp | None = None,
         page_rows: int = PAGE_ROWS,
         pages_max: int = PAGES_MAX,
         nonce: Callable[[], str] = _nonce,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
+        self._status_http = status_http or http
         self._page_rows = page_rows
         self._pages_max = pages_max
         self._nonce = nonce
+        self._now = now
+        self._lag_seconds: int | None = None
+        self._lag_asked: float | None = None
+        self._lag_lock = Lock()
 
-    def poll(self, wallet: str, since_seconds: int) -> ActivityPoll:
-        """All activity with block time ≥ `since_seconds`, all pages, oldest first.
+    def poll(
+        self, wallet: str, since_seconds: int, until_seconds: int | None = None
+    ) -> ActivityPoll:
+        """All activity with since ≤ block time ≤ until (None: now), all pages, oldest first.
 
-        A poll that would need more pages than allowed ends before its newest second, so that
-        what it shows is complete and the next one goes on from there. Types are filtered by the
-        caller: the venue is said to ignore lists of types. Raises Retryable when a page failed.
+        A poll that would need more pages or more time than allowed ends before its newest second,
+        so that what it shows is whole and the next one goes on from there. Types are filtered by
+        the caller: the venue is said to ignore lists of types. Raises Retryable when a page failed.
         """
         wallet = address(wallet, "wallet")
         events: list[ActivityEvent] = []
         refused: list[tuple[str, str]] = []
+        filters = self._filters(wallet, since_seconds, until_seconds)
         cursor: str | None = None
         cursors: set[str] = set()
-        for _ in range(self._pages_max):
-            rows, cursor = _page(
-                self._http.get("/v2/activity", self._query(wallet, since_seconds, cursor))
-            )
+        deadline = self._now() + POLL_S_MAX
+        for page in range(self._pages_max):
+            # One page is always read; at least two seconds of activity must come for progress.
+            if page and self._now() > deadline and len({e.timestamp for e in events}) > 1:
+                break
+            rows, cursor = _page(self._http.get("/v2/activity", self._query(filters, cursor)))
             for row in rows:
                 try:
                     events.append(_event(row, wallet))
@@ -128,22 +148,47 @@ class DataApi:
             cursors.add(cursor)
         return _whole_seconds(events, refused)
 
-    def _query(self, wallet: str, since_seconds: int, cursor: str | None) -> list[tuple[str, str]]:
-        """The same filters on every page; `_` defeats the cache, which is keyed by address."""
-        query = [
+    def _filters(self, wallet: str, since: int, until: int | None) -> list[tuple[str, str]]:
+        # As a start 0 would mean three years back and as an end tomorrow; 1 means what it says.
+        ends = [] if until is None else [("end", str(max(1, until)))]
+        return [
             ("user", wallet),
-            # 0 would mean three years back, 1 means everything.
-            ("start", str(max(1, since_seconds))),
+            ("start", str(max(1, since))),
+            *ends,
             ("limit", str(self._page_rows)),
             ("sort_by", "TIMESTAMP"),
             ("sort_direction", "ASC"),
-            ("_", self._nonce()),
         ]
+
+    def _query(self, filters: list[tuple[str, str]], cursor: str | None) -> list[tuple[str, str]]:
+        """The same filters on every page; `_` defeats the cache, which is keyed by address."""
+        query = [*filters, ("_", self._nonce())]
         return query if cursor is None else [*query, ("cursor", cursor)]
+
+    def lag_seconds(self) -> int | None:
+        """How far the feed says it is behind, asked at most once in STATUS_AGE_S_MAX.
+
+        None when it does not say. While one thread asks, others go on with what was known.
+        """
+        with self._lag_lock:
+            now = self._now()
+            if self._lag_asked is not None and now - self._lag_asked < STATUS_AGE_S_MAX:
+                return self._lag_seconds
+            self._lag_asked = now
+        lag: int | None = None
+        try:
+            status = self.status()
+            # The statement itself ages; rows missing then may still be missing.
+            lag = status.lag_seconds + status.age_seconds
+        except PapercopyError:
+            lag = None
+        with self._lag_lock:
+            self._lag_seconds = lag
+        return lag
 
     def status(self) -> FeedStatus:
         """The feed's own statement of its lag. Raises Retryable or Permanent."""
-        answer = self._http.get("/v2/status", [("_", self._nonce())])
+        answer = self._status_http.get("/v2/status", [("_", self._nonce())])
         found = answer.get("data") if isinstance(answer, dict) else None
         serving = found.get("serving") if isinstance(found, dict) else None
         if not isinstance(found, dict) or not isinstance(serving, dict):

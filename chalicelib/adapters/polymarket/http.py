@@ -2,7 +2,8 @@
 
 PapercopyError families raised here
 ├── Retryable    no connection, time-out, 5xx, a body that is not the promised JSON
-│   └── RateLimited   429, with how long the host wants to be left alone
+│   ├── RateLimited   429, with how long the host wants to be left alone
+│   └── Unavailable   5xx that says when to come again
 └── Permanent    any other 4xx, and redirects: only the configured host is ever contacted
     └── NotFound      404
 """
@@ -14,6 +15,8 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 import requests
@@ -35,6 +38,14 @@ _HEADERS = {"Accept": "application/json", "User-Agent": "papercopy"}
 
 class NotFound(Permanent):
     """The host knows no such thing."""
+
+
+class Unavailable(Retryable):
+    """The host is out of service and said for how long, in milliseconds."""
+
+    def __init__(self, message: str, retry_after_ms: int) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
 
 
 class JsonHttp(Protocol):
@@ -61,18 +72,32 @@ class HttpPolicy:
     connections_max: int = 16
 
 
-def retry_after_ms(text: str | None) -> int | None:
-    """Milliseconds of a Retry-After header in seconds, at most a minute; None without one."""
-    if text is None or not text.strip().isascii() or not text.strip().isdigit():
+RETRY_AFTER_MS_MAX = 60_000
+
+
+def retry_after_ms(text: str | None, now_s: float) -> int | None:
+    """Milliseconds of a Retry-After header, at most a minute; None without a usable one.
+
+    The header states seconds or a date; `now_s` is the time in seconds since 1970.
+    """
+    stated = (text or "").strip()
+    if stated.isascii() and stated.isdigit():
+        return min(int(stated[:9]) * 1000, RETRY_AFTER_MS_MAX)
+    try:
+        date = parsedate_to_datetime(stated)
+        at_s = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, OSError):
         return None
-    return min(int(text.strip()[:9]) * 1000, 60_000)
+    return min(max(0, int((at_s - now_s) * 1000)), RETRY_AFTER_MS_MAX)
 
 
 class HttpClient:
-    """One host. Counts `<name>_requests`, `_retries`, `_429`, `_errors`, `_refused`.
+    """One host. Counts `<name>_requests`, `_retries`, `_429`, `_errors`, `_refused`, and of its
+    breaker `_breaker_opened`, `_breaker_closed` and the calls `_breaker_refused`.
 
-    A bucket may be shared between clients; a pause the host asks for concerns it alone. Failures
-    never quote the address, because node providers put keys into it.
+    A bucket may be shared between clients; a pause the host asks for concerns it alone, so clients
+    of one host share that too. Failures never quote the address, because node providers put keys
+    into it.
     """
 
     def __init__(
@@ -83,8 +108,10 @@ class HttpClient:
         name: str = "venue",
         bucket: TokenBucket | None = None,
         breaker: CircuitBreaker | None = None,
+        pause: Pause | None = None,
         policy: HttpPolicy | None = None,
         now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -96,7 +123,8 @@ class HttpClient:
         self._metrics = metrics
         self._breaker = breaker or CircuitBreaker()
         self._policy = policy or HttpPolicy()
-        self._pause = Pause(now=now, sleep=sleep)
+        self._pause = pause or Pause(now=now, sleep=sleep)
+        self._wall = wall
         self._sleep = sleep
         self._jitter = jitter
         self._session = requests.Session()
@@ -127,35 +155,55 @@ class HttpClient:
         self, method: str, path: str, params: list[tuple[str, str]], body: bytes | None
     ) -> object:
         for attempt in range(1, self._policy.attempts_max + 1):
-            self._breaker.check()
-            self._pause.wait()
-            self._bucket.take()
+            self._admit()
             try:
                 answer = self._once(method, path, params, body)
             except RateLimited as error:
                 self._count("429")
-                wait_ms = error.retry_after_ms or self._backoff_ms(attempt)
-                self._pause.ask(wait_ms / 1000)
-                if attempt == self._policy.attempts_max:
-                    raise
-                if wait_ms > self._policy.retry_after_ms_max:
-                    raise
-                # The pause makes this call and every other one to the host wait.
+                self._wait_as_asked(error, error.retry_after_ms, attempt)
+            except Unavailable as error:
+                self._failed()
+                self._wait_as_asked(error, error.retry_after_ms, attempt)
             except Retryable:
-                self._count("errors")
-                self._breaker.failed()
+                self._failed()
                 if attempt == self._policy.attempts_max:
                     raise
                 self._sleep(self._backoff_ms(attempt) / 1000)
             except Permanent:
                 self._count("refused")
-                self._breaker.succeeded()
+                self._worked()
                 raise
             else:
-                self._breaker.succeeded()
+                self._worked()
                 return answer
             self._count("retries")
         raise Retryable(f"{self._name}: no attempt was allowed")
+
+    def _admit(self) -> None:
+        """Wait for this call's turn. Raises Retryable when it has none soon."""
+        try:
+            self._breaker.check()
+        except Retryable:
+            self._count("breaker_refused")
+            raise
+        self._pause.wait()
+        self._bucket.take()
+
+    def _wait_as_asked(self, error: Retryable, asked_ms: int, attempt: int) -> None:
+        """Hold back this call and every other one to the host; raise when that is no use."""
+        wait_ms = asked_ms or self._backoff_ms(attempt)
+        self._pause.ask(wait_ms / 1000)
+        if attempt == self._policy.attempts_max or wait_ms > self._policy.retry_after_ms_max:
+            raise error
+
+    def _failed(self) -> None:
+        self._count("errors")
+        if self._breaker.failed():
+            self._count("breaker_opened")
+
+    def _worked(self) -> None:
+        if self._breaker.succeeded():
+            self._count("breaker_closed")
 
     def _backoff_ms(self, attempt: int) -> int:
         """Exponential, between half and the whole of the step."""
@@ -192,8 +240,11 @@ class HttpClient:
         if status == 200:
             return
         said = f"{self._name}: status {status}"
+        asked_ms = retry_after_ms(response.headers.get("Retry-After"), self._wall())
         if status == 429:
-            raise RateLimited(said, retry_after_ms(response.headers.get("Retry-After")) or 0)
+            raise RateLimited(said, asked_ms or 0)
+        if status >= 500 and asked_ms:
+            raise Unavailable(said, asked_ms)
         if status >= 500 or status in (408, 425):
             raise Retryable(said)
         if status == 404:

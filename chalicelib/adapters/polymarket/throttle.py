@@ -16,23 +16,28 @@ WAIT_S_MAX = 15.0
 
 
 class TokenBucket:
-    """At most `burst` calls at once and `rate_per_s` in the long run."""
+    """At most `burst` calls at once and `rate_per_s` in the long run.
+
+    With `shares`, this process's part of a budget that so many processes have together; each may
+    make at least one call at once.
+    """
 
     def __init__(
         self,
         rate_per_s: float,
         burst: int,
         *,
+        shares: int = 1,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if rate_per_s <= 0 or burst < 1:
-            raise ValueError("a bucket needs a positive rate and a burst of at least one")
-        self._rate = rate_per_s
-        self._burst = float(burst)
+        if rate_per_s <= 0 or burst < 1 or shares < 1:
+            raise ValueError("a bucket needs a positive rate, a burst and shares of at least one")
+        self._rate = rate_per_s / shares
+        self._burst = float(max(1, burst // shares))
         self._now = now
         self._sleep = sleep
-        self._tokens = float(burst)
+        self._tokens = self._burst
         self._refilled = now()
         self._lock = threading.Lock()
 
@@ -113,14 +118,17 @@ class CircuitBreaker:
                 raise Retryable("the host failed repeatedly and is left alone for a moment")
             self._closed_at = now + self._open_s
 
-    def succeeded(self) -> None:
-        """The host answered as it should."""
+    def succeeded(self) -> bool:
+        """The host answered as it should. Whether that closed the breaker."""
         with self._lock:
+            closed = self._failures >= self._failures_max
             self._failures = 0
+        return closed
 
-    def failed(self) -> None:
-        """The host did not answer, or with nonsense."""
+    def failed(self) -> bool:
+        """The host did not answer, or with nonsense. Whether that opened the breaker."""
         with self._lock:
             self._failures += 1
             if self._failures >= self._failures_max:
                 self._closed_at = self._now() + self._open_s
+            return self._failures == self._failures_max
