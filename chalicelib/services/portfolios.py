@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from chalicelib.domain.errors import Permanent
 from chalicelib.domain.ledger import Entry
+from chalicelib.domain.mark_sheet import marks_on
 from chalicelib.domain.portfolio import Head, PortfolioKind, Position
 from chalicelib.domain.registry import Leader, MarkSheet, PortfolioRef
 from chalicelib.keyspace import (
     MARKS_KEY,
+    SHADOW_MARKS_KEY,
     head_key,
     key_of,
     portfolio_pk,
@@ -19,7 +21,7 @@ from chalicelib.keyspace import (
 from chalicelib.ports import QUERY_LIMIT_MAX, R, Store
 
 ACCOUNT = "main"
-PORTFOLIOS_MAX = 1_000
+ACCOUNTS_MAX = 100
 PAGES_MAX = 200
 
 
@@ -44,19 +46,52 @@ def portfolio_ref(store: Store, portfolio_id: str) -> PortfolioRef | None:
 
 
 def all_portfolios(store: Store) -> list[PortfolioRef]:
-    """Every portfolio, shadows included."""
-    return store.query(PortfolioRef, "registry", "portfolios", limit=PORTFOLIOS_MAX)
+    """Every portfolio, shadows included. Raises Permanent beyond PAGES_MAX pages."""
+    found: list[PortfolioRef] = []
+    start = ""
+    for _ in range(PAGES_MAX):
+        page = store.query(
+            PortfolioRef, "registry", "portfolios", start=start, limit=QUERY_LIMIT_MAX
+        )
+        found += page
+        if len(page) < QUERY_LIMIT_MAX:
+            return found
+        start = key_of(page[-1]).sk + "\x00"
+    raise Permanent(f"more than {PAGES_MAX * QUERY_LIMIT_MAX} portfolios")
+
+
+def accounts(store: Store) -> list[str]:
+    """Every account with a portfolio: one look per account, however many portfolios it has.
+
+    Raises Permanent beyond ACCOUNTS_MAX of them.
+    """
+    found: list[str] = []
+    start = ""
+    for _ in range(ACCOUNTS_MAX + 2):
+        first = store.query(PortfolioRef, "registry", "portfolios", start=start, limit=1)
+        if not first:
+            return found
+        if first[0].kind != "shadow":
+            found.append(first[0].account_id)
+        # The next name that is not in front of a slash of this one.
+        start = first[0].portfolio_id.split("/", 1)[0] + "0"
+    raise Permanent(f"more than {ACCOUNTS_MAX} accounts")
+
+
+def portfolios_of_leader(store: Store, leader: str) -> list[PortfolioRef]:
+    """The executable portfolios that copy a leader while he is followed."""
+    names = [
+        name
+        for account in accounts(store)
+        for name in (global_id(account), leader_portfolio_id(leader, account))
+    ]
+    found = [portfolio_ref(store, name) for name in names]
+    return [ref for ref in found if ref is not None]
 
 
 def followers(store: Store, leader: Leader) -> list[PortfolioRef]:
     """The executable portfolios that copy a leader; none when he is off."""
-    if leader.state == "off":
-        return []
-    return [
-        ref
-        for ref in all_portfolios(store)
-        if ref.kind == "global" or (ref.kind == "leader" and ref.leader == leader.leader)
-    ]
+    return [] if leader.state == "off" else portfolios_of_leader(store, leader.leader)
 
 
 def head_of(store: Store, ref: PortfolioRef) -> Head:
@@ -109,11 +144,14 @@ def _all(
 
 
 def marks(store: Store) -> tuple[dict[str, int], int | None]:
-    """Price in micros per marked token, and when the sheet was made (None: never)."""
-    sheet = store.get(MarkSheet, MARKS_KEY)
-    if sheet is None:
-        return {}, None
-    return {mark.token_id: mark.price for mark in sheet.marks}, sheet.ts
+    """Price in micros per marked token, and when executables were last marked (None: never)."""
+    prices: dict[str, int] = {}
+    sheets = [store.get(MarkSheet, key) for key in (SHADOW_MARKS_KEY, MARKS_KEY)]
+    for sheet in sheets:
+        if sheet:
+            prices.update((mark.token_id, mark.price) for mark in marks_on(sheet))
+    times = [sheet.ts for sheet in sheets if sheet]
+    return prices, times[-1] if times else None
 
 
 def opening_head(portfolio_id: str, kind: PortfolioKind, leader: str, cash: int) -> Head:
