@@ -54,3 +54,9 @@ def sync_markets(event: Any) -> None:
 def mark_portfolios(event: Any) -> None:
     """Value what is held."""
     lambda_entry.mark_portfolios(event.to_dict(), event.context)
+
+
+@app.schedule(Rate(5, unit=Rate.MINUTES), name="measure")
+def measure(event: Any) -> None:
+    """Hold what was detected against the venue's own record."""
+    lambda_entry.measure(event.to_dict(), event.context)

@@ -7,14 +7,16 @@ Lambdas and for the watcher. The embedded engine and tests bring their own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from chalicelib.adapters.clock import SystemClock
+from chalicelib.adapters.lagged_feed import LaggedFeed
 from chalicelib.adapters.stored_rules import StoredRules
-from chalicelib.domain.errors import InvalidInput
+from chalicelib.domain.errors import InvalidInput, PapercopyError
+from chalicelib.domain.latency_model import settle_ms
 from chalicelib.domain.registry import Heartbeat
 from chalicelib.ports import (
     ActivityFeed,
@@ -22,34 +24,56 @@ from chalicelib.ports import (
     Clock,
     CopyWorkflows,
     FillQueue,
+    HoldingsFeed,
+    LastTrades,
     MarketCatalogue,
     Metrics,
     Midpoints,
     Quarantine,
+    Receipts,
+    ResolutionFeed,
     Rules,
     Store,
 )
 from chalicelib.services.advance_portfolio import AdvancePortfolio
+from chalicelib.services.check_holdings import CheckHoldings
+from chalicelib.services.completeness import MeasureCompleteness
+from chalicelib.services.confirm_groups import ConfirmGroups
 from chalicelib.services.copy_step import CopyStep
+from chalicelib.services.decide_group import DecideGroup
+from chalicelib.services.decision_book import DecisionBooks
+from chalicelib.services.exchanges import generations
 from chalicelib.services.execute_attempt import ExecuteAttempt
 from chalicelib.services.group_fill import GroupFill
 from chalicelib.services.heartbeats import beat
+from chalicelib.services.holdings import ReadHoldings
+from chalicelib.services.ingest_activity import IngestActivity
 from chalicelib.services.ingest_fill import IngestFill
-from chalicelib.services.manage_leaders import FollowLeader, leaders
+from chalicelib.services.manage_leaders import FollowLeader, UnfollowLeader
 from chalicelib.services.mark_portfolios import MarkPortfolios
 from chalicelib.services.market_directory import MarketDirectory
+from chalicelib.services.market_lists import ChangeMarketLists
 from chalicelib.services.paper_executor import PaperExecutor
 from chalicelib.services.poll_leader import PollLeader
+from chalicelib.services.poll_schedule import PollSchedule
 from chalicelib.services.read_models import ReadModels
+from chalicelib.services.resolve_markets import ResolveMarkets
+from chalicelib.services.source_health import ChainIsUp
 from chalicelib.services.sweep import Sweep
 from chalicelib.services.sync_markets import SyncMarkets
-from chalicelib.settings import Environment, environment
+from chalicelib.services.tape_reading import TapeReader
+from chalicelib.services.tend_leaders import TendLeaders
+from chalicelib.services.verify_trades import VerifyTrades
+from chalicelib.settings import Environment, environment, mode_lines
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.polygon.rpc import PolygonRpc
     from chalicelib.adapters.queue_depths import QueueDepths
     from chalicelib.adapters.sqs import SqsPollTicks
     from chalicelib.observability import EmfMetrics
+    from chalicelib.watcher.market_watch import MarketWatch
     from chalicelib.watcher.runner import Watcher
+    from chalicelib.watcher.surroundings import RunnerLimits
 
 
 VENUE_CALLS_PER_S = 20
@@ -69,8 +93,12 @@ class Ports:
     catalogue: MarketCatalogue
     books: Books
     midpoints: Midpoints
+    holdings: HoldingsFeed
+    receipts: Receipts | None
     clock: Clock
     metrics: Metrics
+    last_trades: LastTrades | None = None
+    resolutions: ResolutionFeed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,36 +107,122 @@ class Services:
 
     ingest: IngestFill
     poll_leader: PollLeader
+    poll_schedule: PollSchedule
     advance: AdvancePortfolio
     copy_step: CopyStep
     sweep: Sweep
     sync_markets: SyncMarkets
     mark_portfolios: MarkPortfolios
+    market_lists: ChangeMarketLists
     follow: FollowLeader
+    unfollow: UnfollowLeader
+    holdings: ReadHoldings
+    check_holdings: CheckHoldings
+    ingest_activity: IngestActivity
+    tend_leaders: TendLeaders
     read: ReadModels
+    measure: MeasureCompleteness
+    verify_trades: VerifyTrades
+    rules: Rules
 
 
-def services_on(ports: Ports, starting_cash: int, rules: Rules | None = None) -> Services:
-    """The use cases on these ports; `starting_cash` in micros opens executable portfolios."""
+def services_on(
+    ports: Ports,
+    starting_cash: int,
+    rules: Rules | None = None,
+    env: Environment | None = None,
+    ask_api: Callable[[str], object] | None = None,
+) -> Services:
+    """The use cases on these ports; `starting_cash` in micros opens executable portfolios.
+
+    `env` has the last word on system settings. `ask_api` lets a leader be polled now without
+    waiting for it; by default he is polled on the spot.
+    """
     store, clock, metrics = ports.store, ports.clock, ports.metrics
-    rules = rules or StoredRules(store, ports.quarantine, clock, metrics)
+    rules = rules or StoredRules(store, ports.quarantine, clock, metrics, env)
     directory = MarketDirectory(store, ports.catalogue, clock)
     group_fill = GroupFill(store, rules, clock, metrics)
-    execute = ExecuteAttempt(store, PaperExecutor(ports.books, clock), metrics)
+    tapes = TapeReader(store, rules, clock)
+    execute = ExecuteAttempt(store, PaperExecutor(tapes, ports.books, clock), tapes, metrics)
+    decision_books = DecisionBooks(tapes, ports.books, clock, metrics)
+    poll_leader = PollLeader(
+        store,
+        LaggedFeed(ports.feed, rules, clock),
+        ports.queue,
+        ports.quarantine,
+        clock,
+        metrics,
+    )
     advance = AdvancePortfolio(
-        store, ports.books, directory, rules, execute, ports.quarantine, clock, metrics
+        store,
+        DecideGroup(store, decision_books, tapes, directory, rules, clock, metrics),
+        execute,
+        ports.quarantine,
+        clock,
+        metrics,
+        ask_api or poll_leader,
+    )
+    activity = IngestActivity(store, directory, clock, metrics)
+    holdings = ReadHoldings(store, ports.holdings, clock, metrics)
+    check_holdings = CheckHoldings(store, ports.holdings, directory, rules, clock, metrics)
+    ingest = IngestFill(
+        store,
+        group_fill,
+        ports.workflows,
+        rules,
+        metrics,
+        other_activity=activity,
+        confirmed=ConfirmGroups(store, rules),
+        chain_is_up=ChainIsUp(store, rules, clock),
     )
     return Services(
-        ingest=IngestFill(store, group_fill, ports.workflows, metrics),
-        poll_leader=PollLeader(store, ports.feed, ports.queue, ports.quarantine, clock, metrics),
+        ingest=ingest,
+        poll_leader=poll_leader,
+        poll_schedule=PollSchedule(store, rules),
         advance=advance,
         copy_step=CopyStep(advance, clock),
         sweep=Sweep(store, advance, clock, metrics),
         sync_markets=SyncMarkets(store, ports.catalogue, clock, metrics),
-        mark_portfolios=MarkPortfolios(store, ports.midpoints, clock),
-        follow=FollowLeader(store, clock, starting_cash),
-        read=ReadModels(store, directory, clock),
+        mark_portfolios=MarkPortfolios(
+            store,
+            ports.midpoints,
+            clock,
+            metrics,
+            ResolveMarkets(directory, ports.resolutions, clock, metrics),
+            ports.last_trades,
+        ),
+        market_lists=ChangeMarketLists(store, clock),
+        follow=FollowLeader(store, clock, starting_cash, rules),
+        unfollow=UnfollowLeader(store),
+        holdings=holdings,
+        check_holdings=check_holdings,
+        ingest_activity=activity,
+        tend_leaders=TendLeaders(store, activity, holdings, check_holdings),
+        read=ReadModels(store, directory, clock, rules),
+        measure=MeasureCompleteness(store, ports.feed, ports.queue, clock, metrics, rules),
+        verify_trades=VerifyTrades(
+            store,
+            ports.receipts,
+            ingest,
+            lambda: generations(store),
+            ports.quarantine,
+            clock,
+            metrics,
+        ),
+        rules=rules,
     )
+
+
+def announce_mode(rules: Rules, tell: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    """Say which trigger mode is in force and why; every process does at its start."""
+    try:
+        line, warning = mode_lines(rules.system())
+    except PapercopyError as error:
+        warn(f"the trigger mode is not known yet: {error}")
+        return
+    tell(line)
+    if warning:
+        warn(warning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +233,9 @@ class Venue:
     catalogue: MarketCatalogue
     books: Books
     midpoints: Midpoints
+    holdings: HoldingsFeed
+    last_trades: LastTrades
+    resolutions: ResolutionFeed
 
 
 def venue_on(env: Environment, clock: Clock, metrics: Metrics, quarantine: Quarantine) -> Venue:
@@ -126,17 +243,58 @@ def venue_on(env: Environment, clock: Clock, metrics: Metrics, quarantine: Quara
     from chalicelib.adapters.polymarket.clob import Clob
     from chalicelib.adapters.polymarket.data_api import DataApi
     from chalicelib.adapters.polymarket.gamma import Gamma
-    from chalicelib.adapters.polymarket.http import HttpClient
-    from chalicelib.adapters.polymarket.throttle import TokenBucket
+    from chalicelib.adapters.polymarket.http import HttpClient, HttpPolicy
+    from chalicelib.adapters.polymarket.last_trades import ClobLastTrades
+    from chalicelib.adapters.polymarket.positions import Positions
+    from chalicelib.adapters.polymarket.resolutions import Resolutions
+    from chalicelib.adapters.polymarket.throttle import Pause, TokenBucket
 
-    # All hosts of the venue count against one budget per address of ours.
-    bucket = TokenBucket(VENUE_CALLS_PER_S, VENUE_CALLS_BURST)
-    data = HttpClient(env.data_api_url, metrics, name="data_api", bucket=bucket)
+    # All hosts of the venue count against one budget per address of ours, in all processes.
+    bucket = TokenBucket(VENUE_CALLS_PER_S, VENUE_CALLS_BURST, shares=env.venue_budget_shares)
+    pause = Pause()
+    data = HttpClient(env.data_api_url, metrics, name="data_api", bucket=bucket, pause=pause)
+    # Polls wait for the status, so it gets one short try.
+    hasty = HttpPolicy(
+        connect_timeout_s=1.0, read_timeout_s=2.0, body_timeout_s=2.0, attempts_max=1
+    )
+    status = HttpClient(
+        env.data_api_url, metrics, name="data_status", bucket=bucket, pause=pause, policy=hasty
+    )
     gamma = HttpClient(env.gamma_api_url, metrics, name="gamma", bucket=bucket)
     clob_http = HttpClient(env.clob_api_url, metrics, name="clob", bucket=bucket)
     clob = Clob(clob_http, clock, metrics, refused=partial(quarantine.keep, "clob"))
-    catalogue = Gamma(gamma, clob_http, refused=partial(quarantine.keep, "gamma"))
-    return Venue(DataApi(data), catalogue, clob, clob)
+    catalogue = Gamma(gamma, clob_http, data, refused=partial(quarantine.keep, "gamma"))
+    feed = DataApi(data, status_http=status)
+    refused = partial(quarantine.keep, "positions")
+    holdings = Positions(data, feed.status, clock, refused=refused)
+    resolutions = Resolutions(data, clob_http, refused=partial(quarantine.keep, "resolutions"))
+    last_trades = ClobLastTrades(clob_http, metrics)
+    return Venue(feed, catalogue, clob, clob, holdings, last_trades, resolutions)
+
+
+def node_on(env: Environment, metrics: Metrics, *, hasty: bool = False) -> PolygonRpc | None:
+    """The Polygon node's HTTP side with its budget, None without an endpoint.
+
+    A hasty caller gets one short try; who asks for receipts comes again anyway.
+    """
+    from chalicelib.adapters.polygon.rpc import PolygonRpc
+    from chalicelib.adapters.polymarket.http import HttpClient, HttpPolicy
+    from chalicelib.adapters.polymarket.throttle import TokenBucket
+
+    if not env.polygon_http_url:
+        return None
+    bucket = TokenBucket(POLYGON_CALLS_PER_S, POLYGON_CALLS_PER_S, shares=env.venue_budget_shares)
+    policy = HttpPolicy(
+        connect_timeout_s=1.0, read_timeout_s=3.0, body_timeout_s=3.0, attempts_max=1
+    )
+    http = HttpClient(
+        env.polygon_http_url,
+        metrics,
+        name="polygon",
+        bucket=bucket,
+        policy=policy if hasty else None,
+    )
+    return PolygonRpc(http)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +324,7 @@ def production() -> Production:
     from chalicelib.adapters.dynamo.store import DynamoStore
     from chalicelib.adapters.queue_depths import QueueDepths
     from chalicelib.adapters.sqs import SqsFillQueue, SqsPollTicks, SqsQuarantine
-    from chalicelib.observability import EmfMetrics
+    from chalicelib.observability import EmfMetrics, logger
 
     env = environment()
     endpoint = os.environ.get("AWS_ENDPOINT_URL")
@@ -183,61 +341,118 @@ def production() -> Production:
         catalogue=venue.catalogue,
         books=venue.books,
         midpoints=venue.midpoints,
+        holdings=venue.holdings,
+        receipts=node_on(env, metrics, hasty=True),
         clock=clock,
         metrics=metrics,
+        last_trades=venue.last_trades,
+        resolutions=venue.resolutions,
     )
-    services = services_on(ports, int(env.starting_cash * 1_000_000))
+    ticks = SqsPollTicks(env.stage, sqs)
+    services = services_on(
+        ports,
+        int(env.starting_cash * 1_000_000),
+        env=env,
+        ask_api=lambda leader: ticks.send([leader], [0]),
+    )
+    announce_mode(services.rules, logger.info, logger.warning)
     depths = QueueDepths(env.stage, sqs, clock)
-    return Production(env, ports, services, SqsPollTicks(env.stage, sqs), depths, metrics)
+    return Production(env, ports, services, ticks, depths, metrics)
 
 
 def watcher_on(
-    env: Environment, ports: Ports, heartbeat: Callable[[Heartbeat], None] | None = None
+    env: Environment,
+    ports: Ports,
+    heartbeat: Callable[[Heartbeat], None] | None = None,
+    rules: Rules | None = None,
+    limits: RunnerLimits | None = None,
 ) -> Watcher:
     """The watcher of the followed wallets' logs; proofs of life go to the store by default.
 
-    Raises InvalidInput without an endpoint.
+    Raises InvalidInput without an endpoint, Retryable when the store cannot answer.
     """
-    from chalicelib.adapters.polygon.rpc import PolygonRpc
-    from chalicelib.adapters.polymarket.http import HttpClient
-    from chalicelib.adapters.polymarket.throttle import TokenBucket
-    from chalicelib.watcher.runner import Surroundings, Watcher
+    from chalicelib.services.exchanges import exchanges, seed_exchanges
+    from chalicelib.watcher.runner import Watcher
     from chalicelib.watcher.session import PolygonSession
+    from chalicelib.watcher.wiring import followed_wallets, last_proof, stored_surroundings
 
     if not env.polygon_ws_url:
         raise InvalidInput("POLYGON_WS_URL", "is needed to watch the chain")
-    rpc: PolygonRpc | None = None
-    if env.polygon_http_url:
-        bucket = TokenBucket(POLYGON_CALLS_PER_S, POLYGON_CALLS_PER_S)
-        http = HttpClient(env.polygon_http_url, ports.metrics, name="polygon", bucket=bucket)
-        rpc = PolygonRpc(http)
-
-    def wallets() -> dict[str, str]:
-        return {
-            wallet: leader.leader
-            for leader in leaders(ports.store)
-            if leader.state != "off"
-            for wallet in leader.wallets
-        }
-
-    around = Surroundings(
-        queue=ports.queue,
-        clock=ports.clock,
-        metrics=ports.metrics,
-        wallets=wallets,
-        heartbeat=heartbeat or (lambda proof: beat(ports.store, proof)),
-        block_time=rpc.block_time if rpc else lambda _: None,
-        refused=lambda payload, error: ports.quarantine.keep("polygon", payload, error),
-        head_number=rpc.block_number if rpc else None,
+    store, clock, metrics = ports.store, ports.clock, ports.metrics
+    rules = rules or StoredRules(store, ports.quarantine, clock, metrics, env)
+    seed_exchanges(store)
+    session = PolygonSession(followed_wallets(store, rules), before=last_proof(store))
+    session.set_exchanges(exchanges(store), clock.now_ms())
+    around = stored_surroundings(
+        store,
+        ports.queue,
+        clock,
+        metrics,
+        ports.quarantine,
+        rules,
+        heartbeat or (lambda proof: beat(store, proof)),
+        node_on(env, metrics),
     )
-    return Watcher(env.polygon_ws_url, PolygonSession(wallets()), around)
+    return Watcher(env.polygon_ws_url, session, around, limits=limits)
 
 
-def build_watcher(variables: Mapping[str, str]) -> Watcher:
-    """The watcher of the production stack named by the environment variables."""
+def market_watch_on(
+    env: Environment,
+    ports: Ports,
+    services: Services,
+    drain: Callable[[Sequence[str]], None],
+    explained: Callable[[str], bool],
+) -> MarketWatch:
+    """The watch on the market channel: leaders whose tokens trade unexplained are polled at once.
+
+    `explained` tells whether evidence of a transaction was seen.
+    """
+    from chalicelib.services.tapes import tape_requests, write_segments
+    from chalicelib.services.tracked_tokens import held_tokens, tracked_tokens
+    from chalicelib.watcher.book_keeper import BookSurroundings
+    from chalicelib.watcher.market_watch import MarketSurroundings, MarketWatch
+
+    store, clock, metrics = ports.store, ports.clock, ports.metrics
+    # Each is used by one thread at a time.
+    of_interest, of_fills = (MarketDirectory(store, ports.catalogue, clock) for _ in range(2))
+
+    def drain_unless_off(leaders: Sequence[str]) -> None:
+        if services.rules.system().trigger_mode != "polygon":
+            drain(leaders)
+
+    def placed_within_ms(token_id: str) -> int:
+        market = of_fills.known(token_id)
+        rules = services.rules.rules_for("")
+        confirming = rules.api_lag_fallback_ms if rules.execute_on == "api_confirmed" else 0
+        return settle_ms(rules, market.delay_ms if market else 0) + confirming
+
+    books = BookSurroundings(
+        snapshots=ports.books.books,
+        mode=lambda: services.rules.system().book_mode,
+        write=lambda segments: write_segments(store, segments, metrics),
+        requests=lambda: tape_requests(store, clock.now_ms()),
+        held=lambda: held_tokens(store),
+        placed_within_ms=placed_within_ms,
+        heartbeat=lambda proof: beat(store, proof),
+    )
+    around = MarketSurroundings(
+        clock,
+        metrics,
+        lambda: tracked_tokens(store, of_interest, clock.now_ms()),
+        drain_unless_off,
+        explained,
+        books,
+    )
+    return MarketWatch(env.clob_ws_url, around)
+
+
+def build_watches(variables: Mapping[str, str]) -> tuple[Watcher, MarketWatch]:
+    """The watches on chain and market channel of the stack named by the environment variables."""
     from chalicelib.observability import logger
+    from chalicelib.watcher.fills_told import FillsTold
 
     made = production()
+    env = environment(variables)
 
     def heard(proof: Heartbeat) -> None:
         beat(made.ports.store, proof)
@@ -245,4 +460,14 @@ def build_watcher(variables: Mapping[str, str]) -> Watcher:
         made.metrics.flush()
         logger.info("watcher heartbeat", up=proof.up, detail=proof.detail, block=proof.last_block)
 
-    return watcher_on(environment(variables), made.ports, heard)
+    def drain(leaders: Sequence[str]) -> None:
+        for leader in leaders:
+            made.ticks.send([leader], [0])
+
+    def explained(tx_hash: str) -> bool:
+        return watcher.explains(tx_hash)
+
+    markets = market_watch_on(env, made.ports, made.services, drain, explained)
+    telling = replace(made.ports, queue=FillsTold(made.ports.queue, markets.fill_seen))
+    watcher = watcher_on(env, telling, heard, made.services.rules)
+    return watcher, markets

@@ -9,12 +9,12 @@ from typing import Any
 from chalicelib.adapters.codec import to_plain
 from chalicelib.api.reading import VERSION, Sources
 from chalicelib.bootstrap import Production, production
+from chalicelib.domain.errors import PapercopyError
 from chalicelib.observability import logger
 from chalicelib.queue_handlers import ingest_records, poll_records
-from chalicelib.services.manage_leaders import leaders
+from chalicelib.services.verify_trades import softly
 
 Event = dict[str, Any]
-LEADERS_PER_TICK = 20
 _MINUTE_S = 60
 
 
@@ -54,16 +54,15 @@ def advance(event: Event, made: Production) -> Any:
 
 @_observed
 def poll_tick(_: Event, made: Production) -> None:
-    """Poll ticks for the coming minute, spread by the poll interval.
+    """Poll ticks for the coming minute, one leader each, spread by the poll interval.
 
-    Nobody polls in mode `polygon`; nothing sleeps, the queue's delays do the spacing.
+    One leader's tick waits for nobody else's poll, and nothing sleeps: the queue's delays do the
+    spacing, in whole seconds.
     """
-    if made.env.mode[0] == "polygon":
-        return
-    known = [leader.leader for leader in leaders(made.ports.store) if leader.state != "off"]
-    delays = list(range(0, _MINUTE_S, made.env.poll_interval_s))
-    for start in range(0, len(known), LEADERS_PER_TICK):
-        made.ticks.send(known[start : start + LEADERS_PER_TICK], delays)
+    due = made.services.poll_schedule()
+    for place, leader in enumerate(due.leaders):
+        first = due.offset_ms(place) // 1000
+        made.ticks.send([leader], list(range(first, first + _MINUTE_S, due.interval_s)))
 
 
 @_observed
@@ -72,30 +71,48 @@ def sweep(_: Event, made: Production) -> None:
     rows = made.services.sweep()
     if rows:
         logger.info("finished overdue work", rows=rows)
+    softly(made.services.verify_trades, made.metrics)
+    try:
+        made.services.tend_leaders()
+    except PapercopyError as error:
+        # Comes again with the next minute; what the lanes need is done.
+        logger.warning("leaders were not all tended", error=str(error))
 
 
 @_observed
 def sync_markets(_: Event, made: Production) -> None:
     """Refresh the market registry."""
-    logger.info("markets synced", seen=made.services.sync_markets())
+    sync = made.services.sync_markets
+    seen = sync()
+    logger.info("markets synced", seen=seen, finished=sync.finished)
 
 
 @_observed
 def mark_portfolios(_: Event, made: Production) -> None:
-    """Value what is held."""
-    made.services.mark_portfolios()
+    """Value what is held, now and, as schedules know whole minutes only, once in between."""
+    try:
+        made.services.mark_portfolios()
+    finally:
+        made.ticks.send_marks(_MINUTE_S // 2)
+
+
+@_observed
+def measure(_: Event, made: Production) -> None:
+    """Hold what was detected against the venue's own record."""
+    tallies = made.services.measure()
+    if unclean := [tally for tally in tallies if not tally.clean]:
+        logger.warning("hours are not complete", hours=len(unclean))
 
 
 def _health() -> Mapping[str, object]:
     made = production()
-    mode, origin = made.env.mode
     facts = {
         "engine": "aws",
         "stage": made.env.stage,
         "version": VERSION,
         "venue": made.env.venue,
     }
-    return made.services.read.health(mode, origin, facts, made.depths())
+    return made.services.read.health(facts, made.depths())
 
 
 def serve_reads() -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from chalicelib.domain.activity import ActivityEvent
+from chalicelib.domain.consumption import Taken
 from chalicelib.domain.evidence import FillMessage
 from chalicelib.domain.fee import FeeSchedule
-from chalicelib.domain.market import Market
+from chalicelib.domain.market import Market, Resolution
 from chalicelib.domain.orderbook import Book
 from chalicelib.domain.paper_order import Order, Outcome
-from chalicelib.domain.rules import CopyRules
+from chalicelib.domain.rules import CopyRules, SystemRules
 from chalicelib.keyspace import Key, Record, Table, place_of
 
 R = TypeVar("R", bound=Record)
@@ -109,11 +110,24 @@ class Store(Protocol):
         """
 
 
+Prepared = Any
+"""A message in the form in which its own queue sends it; opaque to everyone else."""
+
+
 class FillQueue(Protocol):
-    """The way from producers to ingestion."""
+    """The way from producers to ingestion; duplicates are harmless.
+
+    A producer in a hurry prepares each message when it comes and sends many of them later.
+    """
 
     def send(self, messages: Sequence[FillMessage]) -> None:
-        """Hand over every message, in order, or raise Retryable; duplicates are harmless."""
+        """Hand over every message, in order, or raise what the other two raise."""
+
+    def prepare(self, message: FillMessage) -> Prepared:
+        """What `send_prepared` takes, without I/O. Raises InvalidInput for what cannot be sent."""
+
+    def send_prepared(self, prepared: Sequence[Prepared]) -> None:
+        """Hand over everything, in order, or raise Retryable or Permanent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +135,7 @@ class CopyRun:
     """Input of a copy workflow: ids only, because executions are hints.
 
     `wait_seconds` is how long to wait before the next step (0: finished), `rounds` how many steps
-    ran.
+    ran, without those that only waited for confirmation.
     """
 
     group_id: str
@@ -157,14 +171,41 @@ class Books(Protocol):
         None when the venue has no book for the token. Raises Retryable or Permanent.
         """
 
+    def books(self, token_ids: Sequence[str]) -> Mapping[str, Book]:
+        """Present books by token, missing where the venue has none. Raises Retryable, Permanent."""
+
 
 class ExecutionAdapter(Protocol):
-    """Where orders go. Attempt rows are written before `submit`, outcomes right after it."""
+    """Where orders go. Attempt rows are written before `submit`, outcomes right after each call.
 
-    def submit(self, order: Order, schedule: FeeSchedule) -> Outcome:
-        """Place an order and return what became of it: its fills and its terminal state.
+    `taken` is what earlier orders of the portfolio took from the book, for executors on paper.
+    Every call raises Retryable when nothing is known yet, and may then be repeated.
+    """
 
-        Raises Retryable when nothing is known yet; the same order may then be submitted again.
+    def submit(self, order: Order, schedule: FeeSchedule, taken: Sequence[Taken]) -> Outcome:
+        """Place an order and return what became of it: it is over, or a remainder rests."""
+
+    def follow(self, order: Order, outcome: Outcome, until: int, taken: Sequence[Taken]) -> Outcome:
+        """What became of a resting order up to `until` (milliseconds); at its expiry it is over."""
+
+    def cancel(self, order: Order, outcome: Outcome, ts: int, taken: Sequence[Taken]) -> Outcome:
+        """Cancel a resting order at `ts` and return how it ended."""
+
+
+class LastTrades(Protocol):
+    """What tokens without a midpoint were last traded at."""
+
+    def last_trades(self, token_ids: Sequence[str]) -> Mapping[str, int]:
+        """Price of the last trade in micros as the venue states it; untraded ones are missing."""
+
+
+class ResolutionFeed(Protocol):
+    """How markets were decided."""
+
+    def resolutions(self, markets: Sequence[Market]) -> Mapping[str, Resolution]:
+        """Resolution by condition id; markets the venue says nothing of are missing.
+
+        Raises Retryable when the venue could not be asked.
         """
 
 
@@ -175,32 +216,126 @@ class Midpoints(Protocol):
         """Midpoint in micros per token; tokens without a book are missing."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListedMarket:
+    """A market of the venue's list by its number there; `market` is None when it was refused.
+
+    `digest` stands for everything that is stored of it.
+    """
+
+    number: int
+    digest: bytes
+    market: Market | None
+
+
+@dataclass(frozen=True, slots=True)
+class MarketPage:
+    """One page of the open list: the numbers of all its markets, and those that were not known.
+
+    `after` asks for the next page and is empty on the last one.
+    """
+
+    seen: tuple[int, ...]
+    changed: tuple[ListedMarket, ...]
+    after: str
+
+
 class MarketCatalogue(Protocol):
     """The venue's list of markets."""
 
     def markets(self) -> Iterator[Market]:
         """Every open order-book market, page by page, at most 100,000."""
 
+    def market_page(self, after: str, is_known: Callable[[int, bytes], bool]) -> MarketPage:
+        """The page of open markets behind `after` (empty: the first one).
+
+        A market whose number and digest are known is not read. Raises Retryable, or Permanent
+        when the venue refuses the cursor.
+        """
+
+    def markets_numbered(self, numbers: Sequence[int]) -> Mapping[int, Market]:
+        """At most 100 markets, open or closed, by the numbers of the venue's list."""
+
     def market_of_token(self, token_id: str) -> Market | None:
         """The market of one token, open or closed, or None when the venue does not know it."""
+
+    def market_of_condition(self, condition_id: str) -> Market | None:
+        """The market of one condition, open or closed, or None when the venue knows none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityPoll:
-    """One complete poll of a wallet; `refused` are (payload, error) of rows that did not parse."""
+    """One poll of a wallet; `refused` are (payload, error) of rows that did not parse.
+
+    `complete` is False when there was more than one poll may read: everything up to the last
+    event's second was shown, later activity was not.
+    """
 
     events: tuple[ActivityEvent, ...]
     refused: tuple[tuple[str, str], ...]
+    complete: bool = True
 
 
 class ActivityFeed(Protocol):
     """A wallet's history at the venue's Data API."""
 
-    def poll(self, wallet: str, since_seconds: int) -> ActivityPoll:
-        """All activity with block time ≥ `since_seconds`, all pages, oldest first.
+    def poll(
+        self, wallet: str, since_seconds: int, until_seconds: int | None = None
+    ) -> ActivityPoll:
+        """All activity with since ≤ block time ≤ until (None: now), all pages, oldest first.
 
         Raises Retryable when any page failed: a part of a poll is no evidence.
         """
+
+    def lag_seconds(self) -> int | None:
+        """How far the feed says it is behind, or None when it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Shares of one token a wallet holds; `price` is what one share is worth, all in micros."""
+
+    token_id: str
+    shares: int
+    price: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Everything a wallet holds as of a block time in milliseconds.
+
+    `ts_newest` is the block time of the newest event they are known to contain, 0 when unknown;
+    `refused` counts rows that could not be read.
+    """
+
+    as_of: int
+    held: tuple[Holding, ...]
+    ts_newest: int = 0
+    refused: int = 0
+
+
+class HoldingsFeed(Protocol):
+    """What wallets hold, as the venue's Data API says."""
+
+    def holdings(self, wallet: str) -> Holdings:
+        """All sizes, all pages. Raises Retryable when any page failed."""
+
+
+class Receipts(Protocol):
+    """What a Polygon node says about one transaction."""
+
+    def receipt_logs(self, tx_hash: str) -> tuple[Mapping[str, object], ...] | None:
+        """Raw logs of a mined transaction, None when the node has none. Raises Retryable."""
+
+    def block_number(self) -> int:
+        """The node's head. Raises Retryable."""
+
+
+class PollTicks(Protocol):
+    """Asks for polls of leaders soon."""
+
+    def send(self, leaders: Sequence[str], delays_seconds: Sequence[int]) -> None:
+        """One poll of all `leaders` after each delay (0..900 s). Raises Retryable."""
 
 
 class Rules(Protocol):
@@ -208,6 +343,9 @@ class Rules(Protocol):
 
     def rules_for(self, leader: str) -> CopyRules:
         """Defaults, then the global settings, then the leader's own."""
+
+    def system(self) -> SystemRules:
+        """Defaults, then the stored system settings, then the environment."""
 
 
 class Metrics(Protocol):

@@ -14,15 +14,18 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from chalicelib.adapters.sqs import parse_fill_message, parse_poll_tick
+from chalicelib.adapters.sqs import MARK_TICK, PollTick, parse_fill_message, parse_poll_tick
 from chalicelib.bootstrap import Ports, Services
 from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.observability import logger
+from chalicelib.services.verify_trades import softly
 
 Event = dict[str, Any]
 RECORDS_MAX = 10
 RECEIVES_MAX = 5
 """Deliveries of a fill message before the queue buries it: `maxReceiveCount` in base.yaml."""
+TICK_LATE_MS_MAX = 15_000
+"""A poll tick that comes later than this is dropped, so that slow pollers are never far behind."""
 
 
 class HeldBack(PapercopyError):
@@ -51,7 +54,9 @@ def ingest_records(event: Event, services: Services, ports: Ports) -> PartialIte
         if group in held:
             raise HeldBack(group)
         try:
-            services.ingest(parse_fill_message(record.body))
+            raised = services.ingest(parse_fill_message(record.body))
+            if raised:
+                softly(lambda: services.verify_trades.at_once(raised), ports.metrics)
         except InvalidInput as error:
             ports.quarantine.keep("ingest", record.body, str(error))
             ports.metrics.count("messages_quarantined")
@@ -72,22 +77,55 @@ def _delivery(record: SQSRecord) -> tuple[str, int]:
     return group, int(attributes.get("ApproximateReceiveCount", "1"))
 
 
+def _mark_softly(services: Services, ports: Ports) -> None:
+    """Marks that fail are made by the next cycle: repeating them later is of no use."""
+    try:
+        services.mark_portfolios(shadows=False)
+    except PapercopyError as error:
+        ports.metrics.count("marks_failed")
+        logger.warning("marks failed", error=str(error))
+
+
+def _still_due(tick: PollTick, received: int, services: Services) -> tuple[str, ...]:
+    """Whom a tick that was received at `received` (milliseconds) still has to poll."""
+    if not tick.ts_due:
+        return tick.leaders
+    if received - tick.ts_due > TICK_LATE_MS_MAX:
+        return ()
+    return tuple(
+        who for who in tick.leaders if not services.poll_leader.polled_since(who, tick.ts_due)
+    )
+
+
 def poll_records(event: Event, services: Services, ports: Ports) -> PartialItemFailureResponse:
-    """Poll the leaders named by a batch of poll ticks; one broken leader delays no other."""
+    """Poll the leaders named by a batch of poll ticks; one broken leader delays no other.
+
+    Ticks that waited too long, or since which their leader was polled, are dropped: the next one
+    of him is on its way. What waits for its neighbours in this batch does not count as late. The
+    ticks between two minutes also ask for marks of what executable portfolios hold.
+    """
+    received = ports.clock.now_ms()
 
     def handle(record: SQSRecord) -> None:
+        if record.body == MARK_TICK:
+            _mark_softly(services, ports)
+            return
         try:
-            leaders = parse_poll_tick(record.body)
+            tick = parse_poll_tick(record.body)
         except InvalidInput as error:
             ports.quarantine.keep("poll", record.body, str(error))
             ports.metrics.count("messages_quarantined")
             return
-        for leader in leaders:
+        due = _still_due(tick, received, services)
+        ports.metrics.count("poll_ticks_skipped", len(tick.leaders) - len(due))
+        for leader in due:
+            # The next tick polls again from the same cursor: nothing is lost by going on.
             try:
-                services.poll_leader(leader)
+                failure = services.poll_leader(leader).failure
             except PapercopyError as error:
-                # The next tick polls again from the same cursor: nothing is lost by going on.
+                failure = str(error)
+            if failure:
                 ports.metrics.count("polls_failed")
-                logger.warning("poll failed", leader=leader, error=str(error))
+                logger.warning("poll failed", leader=leader, error=failure)
 
     return _run(BatchProcessor(event_type=EventType.SQS), event, handle)

@@ -1,7 +1,8 @@
 """Settings people write, and the environment a process runs in; both validated once.
 
 Copy settings are layered (default, global, per leader) and evaluated into the integers of
-`CopyRules`. Every decision carries the digest of what it ran under.
+`CopyRules`. Every decision carries the digest of what it ran under. System settings are layered
+too (default, stored, environment) and say where the trigger mode came from.
 """
 
 from __future__ import annotations
@@ -10,19 +11,32 @@ import os
 from collections.abc import Mapping
 from decimal import Decimal
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chalicelib.domain.errors import InvalidInput
-from chalicelib.domain.rules import CopyRules
+from chalicelib.domain.rules import (
+    BookMode,
+    CopyRules,
+    ExecuteOn,
+    GapFill,
+    Origin,
+    RestingFill,
+    StartMode,
+    SystemRules,
+    TriggerMode,
+)
 from chalicelib.validation import refusal
 
 Usdc = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)]
 Fraction = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)]
 Price = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)]
-TriggerMode = Literal["api", "polygon", "both"]
-Origin = Literal["default", "setting", "environment"]
+POLL_INTERVAL_S = 30
+POLL_INTERVAL_API_S = 10
+"""Without the chain a leader is looked at more often."""
+COPY_MS_MAX = 220_000
+"""From a group's opening to its order's end; with the venue's delays a workflow waits 240 s."""
 
 
 class CopySettings(BaseModel):
@@ -32,6 +46,15 @@ class CopySettings(BaseModel):
 
     aggregation_window_ms: int = Field(
         2_000, ge=0, le=5_000, description="Fills of one token this close together are one group."
+    )
+    execute_on: ExecuteOn = Field(
+        "first_seen", description="Copy at first sight, or wait for the Data API's confirmation."
+    )
+    api_lag_fallback_ms: int = Field(
+        3_000,
+        ge=0,
+        le=30_000,
+        description="Longest wait for the confirmation; it practically never comes below 6,000.",
     )
     copy_fraction: Fraction = Field(
         Decimal("0.01"), description="Share of the leader's notional that a BUY copies."
@@ -84,6 +107,13 @@ class CopySettings(BaseModel):
     close_guard_ms: int = Field(
         1_800_000, ge=0, le=86_400_000, description="No new position this close to market close."
     )
+    price_move_max: Fraction = Field(
+        Decimal(0),
+        description="Largest move from the leader's price against us, as a part of it; 0 is off.",
+    )
+    book_fresh_ms: int = Field(
+        2_000, ge=100, le=60_000, description="A book proven longer ago is asked for again."
+    )
     book_age_ms_max: int = Field(
         5_000, ge=100, le=60_000, description="Oldest book a decision may rest on."
     )
@@ -99,6 +129,35 @@ class CopySettings(BaseModel):
     decision_latency_ms: int = Field(500, ge=0, le=60_000, description="Time to decide.")
     submit_latency_ms: int = Field(250, ge=0, le=60_000, description="Time to reach the venue.")
     jitter_ms_max: int = Field(250, ge=0, le=10_000, description="Random extra latency.")
+    order_ttl_ms: int = Field(
+        30_000,
+        ge=0,
+        le=120_000,
+        description="How long what was not filled at once rests; 0 cancels it.",
+    )
+    resting_fill: RestingFill = Field(
+        "trade_through",
+        description="What fills a resting order: the book through its price, or a touch of it.",
+    )
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> Self:
+        """One workflow waits for everything from a group's opening to its order's expiry."""
+        confirmation = self.api_lag_fallback_ms if self.execute_on == "api_confirmed" else 0
+        total = (
+            self.aggregation_window_ms
+            + confirmation
+            + self.decision_latency_ms
+            + self.submit_latency_ms
+            + self.jitter_ms_max
+            + self.order_ttl_ms
+        )
+        if total > COPY_MS_MAX:
+            raise ValueError(
+                "window, confirmation, latencies and order_ttl_ms together are "
+                f"{total} ms; at most {COPY_MS_MAX} are possible"
+            )
+        return self
 
     def rules(self) -> CopyRules:
         """The evaluated integers, named by their digest."""
@@ -108,6 +167,80 @@ class CopySettings(BaseModel):
         }
         text = self.model_dump_json()
         return CopyRules(digest=sha256(text.encode()).hexdigest()[:16], **values)
+
+
+class SystemSettings(BaseModel):
+    """How fills are detected, for all leaders. Times in the unit their name says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trigger_mode: TriggerMode = Field(
+        "both", description="Which sources detect fills: the Data API, the chain, or both."
+    )
+    poll_interval_s: int | None = Field(
+        None, ge=5, le=60, description="Time between polls of a leader: 30, in mode api 10."
+    )
+    start_mode: StartMode = Field(
+        "flat", description="Whether a start ingests history, which is never copied."
+    )
+    warm_start_seconds: int = Field(
+        900, ge=0, le=86_400, description="How much history a warm start ingests."
+    )
+    simulate_api_lag_ms: int = Field(
+        0, ge=0, le=60_000, description="Extra lag of the Data API, for tests."
+    )
+    gap_fill: GapFill = Field(
+        "off", description="When the logs of missed blocks are read from a node."
+    )
+    gap_fill_blocks_max: int = Field(
+        10, ge=1, le=10_000, description="Blocks one such query may span."
+    )
+    strict_both: bool = Field(
+        False, description="In mode both, open positions only while both sources are well."
+    )
+    book_mode: BookMode = Field(
+        "ws+snapshot",
+        description="Where books come from: requests, the market channel, or it with requests.",
+    )
+
+    def rules(self, env: Environment) -> SystemRules:
+        """What is in force where the environment has the last word."""
+        is_stored = "trigger_mode" in self.model_fields_set
+        mode: TriggerMode = env.trigger_mode or self.trigger_mode
+        origin: Origin = "setting" if is_stored else "default"
+        if env.trigger_mode:
+            origin = "environment"
+        usual_s = POLL_INTERVAL_API_S if mode == "api" else POLL_INTERVAL_S
+        return SystemRules(
+            trigger_mode=mode,
+            mode_origin=origin,
+            mode_stored=self.trigger_mode if is_stored and mode != self.trigger_mode else "",
+            poll_interval_s=env.poll_interval_s or self.poll_interval_s or usual_s,
+            start_mode=self.start_mode,
+            warm_start_seconds=self.warm_start_seconds,
+            simulate_api_lag_ms=self.simulate_api_lag_ms,
+            gap_fill=self.gap_fill,
+            gap_fill_blocks_max=self.gap_fill_blocks_max,
+            strict_both=self.strict_both,
+            book_mode=self.book_mode,
+        )
+
+
+def mode_lines(system: SystemRules) -> tuple[str, str]:
+    """The trigger mode for a log, and a warning where it overrides a stored one, else empty."""
+    line = f"trigger mode {system.trigger_mode}, from {system.mode_origin}"
+    if not system.mode_stored:
+        return line, ""
+    overridden = f"TRIGGER_MODE={system.trigger_mode} in the environment overrides"
+    return line, f"{overridden} the stored setting trigger_mode={system.mode_stored}"
+
+
+def evaluate_system(layer: Mapping[str, object]) -> SystemSettings:
+    """The stored layer over the defaults. Raises InvalidInput naming the setting."""
+    try:
+        return SystemSettings.model_validate(dict(layer))
+    except ValidationError as error:
+        raise refusal(error, "settings") from error
 
 
 def evaluate(*layers: Mapping[str, object]) -> CopySettings:
@@ -136,13 +269,9 @@ class Environment(BaseModel):
     polygon_ws_url: str = ""
     polygon_http_url: str = ""
     trigger_mode: Literal["api", "polygon", "both", ""] = ""
-    poll_interval_s: Annotated[int, Field(ge=5, le=60)] = 30
+    poll_interval_s: Annotated[int, Field(ge=5, le=60)] | None = None
+    venue_budget_shares: Annotated[int, Field(ge=1, le=100)] = 1
     starting_cash: Usdc = Decimal(10_000)
-
-    @property
-    def mode(self) -> tuple[TriggerMode, Origin]:
-        """The effective trigger mode and where it came from."""
-        return (self.trigger_mode, "environment") if self.trigger_mode else ("both", "default")
 
 
 _NAMES = {
@@ -157,6 +286,7 @@ _NAMES = {
     "POLYGON_HTTP_URL": "polygon_http_url",
     "TRIGGER_MODE": "trigger_mode",
     "POLL_INTERVAL_S": "poll_interval_s",
+    "VENUE_BUDGET_SHARES": "venue_budget_shares",
     "STARTING_CASH": "starting_cash",
 }
 """Environment variables read, and the setting each one gives."""

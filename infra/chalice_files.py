@@ -14,10 +14,14 @@ from infra.functions import APP_NAME, FUNCTIONS, policy
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
+BUDGET_SHARES = 10
+"""Processes that may call the venue at the same time: five polls, and one of each other kind."""
+
 VENUE_URLS = {
     "DATA_API_URL": "https://data-api.polymarket.com",
     "GAMMA_API_URL": "https://gamma-api.polymarket.com",
     "CLOB_API_URL": "https://clob.polymarket.com",
+    "POLYGON_HTTP_URL": "https://polygon.drpc.org",
 }
 
 
@@ -26,6 +30,7 @@ def environment_of(stage: str, overrides: Mapping[str, str]) -> dict[str, str]:
     return {
         "PAPERCOPY_STAGE": stage,
         **VENUE_URLS,
+        "VENUE_BUDGET_SHARES": str(BUDGET_SHARES),
         "POWERTOOLS_SERVICE_NAME": APP_NAME,
         "POWERTOOLS_METRICS_NAMESPACE": f"{APP_NAME}-{stage}",
         **overrides,

@@ -89,8 +89,11 @@ FUNCTIONS: tuple[Function, ...] = (
         "api_handler",
         memory_mb=512,
         timeout_s=29,
+        # Registry: settings that were refused are reported by whoever met them.
         grants=(
-            *_reads("registry", "activity", "portfolio"),
+            _table("registry", (*_READ, "dynamodb:PutItem")),
+            *_reads("activity", "portfolio"),
+            _sends("failures"),
             Grant(
                 "sqs",
                 ("sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
@@ -102,9 +105,10 @@ FUNCTIONS: tuple[Function, ...] = (
         "ingest",
         memory_mb=512,
         timeout_s=50,
-        # Registry: settings that were refused are reported by whoever met them.
+        # Registry: settings that were refused are reported by whoever met them; an event's market
+        # is stored, and the shadow requires the leader's row to be what was read.
         grants=(
-            _table("registry", (*_READ, "dynamodb:PutItem")),
+            _table("registry", (*_READ, "dynamodb:PutItem", "dynamodb:ConditionCheckItem")),
             *_writes("activity", "portfolio"),
             _APPENDS_AUDIT,
             _consumes("fills.fifo"),
@@ -116,8 +120,10 @@ FUNCTIONS: tuple[Function, ...] = (
         "poll",
         memory_mb=512,
         timeout_s=50,
+        # Portfolio: between two minutes it marks what is held.
         grants=(
             *_writes("registry", "activity"),
+            *_reads("portfolio"),
             _consumes("polls"),
             _sends("fills.fifo", "polls", "failures"),
         ),
@@ -130,14 +136,18 @@ FUNCTIONS: tuple[Function, ...] = (
         grants=(
             *_writes("registry", "activity", "portfolio"),
             _APPENDS_AUDIT,
-            _sends("failures"),
+            _sends("polls", "failures"),
         ),
     ),
     Function(
         "poll_tick",
         memory_mb=256,
         timeout_s=30,
-        grants=(*_reads("registry"), _sends("polls")),
+        # Registry: settings that were refused are reported by whoever met them.
+        grants=(
+            _table("registry", (*_READ, "dynamodb:PutItem")),
+            _sends("polls", "failures"),
+        ),
     ),
     Function(
         "sweep",
@@ -146,7 +156,7 @@ FUNCTIONS: tuple[Function, ...] = (
         grants=(
             *_writes("registry", "activity", "portfolio"),
             _APPENDS_AUDIT,
-            _sends("failures"),
+            _sends("polls", "failures"),
             _READS_PARAMETERS,
             _STARTS_COPY_TRADE,
         ),
@@ -166,7 +176,23 @@ FUNCTIONS: tuple[Function, ...] = (
         "mark_portfolios",
         memory_mb=512,
         timeout_s=55,
-        grants=(*_writes("registry", "portfolio"), *_reads("activity")),
+        grants=(
+            *_writes("registry", "portfolio"),
+            *_reads("activity"),
+            _sends("polls", "failures"),
+        ),
+    ),
+    Function(
+        "measure",
+        memory_mb=512,
+        timeout_s=240,
+        # Registry: settings that were refused are reported by whoever met them.
+        grants=(
+            _table("registry", (*_READ, "dynamodb:PutItem")),
+            _table("activity", (*_READ, "dynamodb:PutItem")),
+            *_reads("portfolio"),
+            _sends("fills.fifo", "failures"),
+        ),
     ),
 )
 

@@ -27,7 +27,8 @@ class Entry:
 
     `shares` and `cash` are signed micros. `seq` is the entry's place in the portfolio's own order,
     `order` breaks ties within `ts_effective` (milliseconds). `pre_sell` is what the leader held
-    before a sell, on shadow entries only.
+    before a sell, and `wallet` whose doing it is, both on shadow entries only. `value` is what
+    shares that came without cash were worth, negative for shares that left without cash.
     """
 
     portfolio_id: str
@@ -42,6 +43,8 @@ class Entry:
     ts_effective: int
     order: int = 0
     pre_sell: int | None = None
+    value: int = 0
+    wallet: str = ""
     version: int = 0
 
 

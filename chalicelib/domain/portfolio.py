@@ -17,8 +17,9 @@ class Position:
     """Shares of one token that came from one leader; amounts in micros.
 
     `cost` is what the shares cost before fees at average cost. `exit_debt` is what sells still owe
-    us, `reserved` the shares of sells that are placed and not yet terminal. A shadow's `shares`
-    may be negative when his purchases are not known.
+    us, `reserved` the shares of sells that are placed and not yet terminal. `ts_last` is the
+    latest entry's time (milliseconds). A shadow's `shares` may be negative when his purchases are
+    not known.
     """
 
     portfolio_id: str
@@ -30,6 +31,7 @@ class Position:
     realized: int = 0
     exit_debt: int = 0
     reserved: int = 0
+    ts_last: int = 0
     version: int = 0
 
 
@@ -38,7 +40,8 @@ class Head:
     """The one contended row of a portfolio's epoch; amounts in micros.
 
     `trades` and `ts_last_trade` (milliseconds) describe the leader and are kept by shadows only.
-    Invariant: cash + Σ cost of positions = starting cash + realized − fees.
+    `brought` is the net value of shares that came without cash, `resting` counts resting orders.
+    Invariant: cash + Σ cost of positions = starting cash + brought + realized − fees.
     """
 
     portfolio_id: str
@@ -48,6 +51,7 @@ class Head:
     starting_cash: int
     cash: int
     reserved: int = 0
+    brought: int = 0
     realized: int = 0
     fees: int = 0
     entries: int = 0
@@ -59,6 +63,7 @@ class Head:
     no_fill: int = 0
     trades: int = 0
     ts_last_trade: int = 0
+    resting: int = 0
     version: int = 0
 
 
@@ -70,7 +75,8 @@ def apply_to_position(position: Position, entry: Entry) -> Position:
     realizes the price paid. Cash without shares is realized, except opening cash and fees.
     """
     shares, cost, realized = position.shares, position.cost, position.realized
-    delta, cash = entry.shares, entry.cash
+    # Shares without cash are bought or sold at their value.
+    delta, cash = entry.shares, entry.cash - entry.value
     if delta > 0:
         covered = min(delta, max(0, -shares))
         paid_to_cover = -cash * covered // delta
@@ -83,7 +89,13 @@ def apply_to_position(position: Position, entry: Entry) -> Position:
         realized += cash - cost_out
     elif entry.kind not in ("FEE", "OPENING"):
         realized += cash
-    return replace(position, shares=shares + delta, cost=cost, realized=realized)
+    return replace(
+        position,
+        shares=shares + delta,
+        cost=cost,
+        realized=realized,
+        ts_last=max(position.ts_last, entry.ts_effective),
+    )
 
 
 def apply_to_head(head: Head, entry: Entry, before: Position, after: Position) -> Head:
@@ -91,6 +103,7 @@ def apply_to_head(head: Head, entry: Entry, before: Position, after: Position) -
     return replace(
         head,
         cash=head.cash + entry.cash,
+        brought=head.brought + entry.value,
         realized=head.realized + after.realized - before.realized,
         fees=head.fees - entry.cash if entry.kind == "FEE" else head.fees,
         entries=head.entries + 1,

@@ -4,7 +4,8 @@ A trade is (wallet, transaction, token, side). Chain legs are keyed by (block ha
 chain total is that of one block, the latest observed that still has unremoved legs, never a sum
 over blocks. API rows carry no index and may be equal yet both real, so they are counted per
 distinct (shares, price) over one complete poll, and the highest count is kept. Totals are joined,
-legs never. See `docs/decisions/0002-evidence.md`.
+legs never. A receipt, once read, is the chain's last word until a log contradicts it. See
+`docs/decisions/0002-evidence.md`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from chalicelib.domain.exchange_log import FeeAsset, Role, Side
 from chalicelib.domain.identifiers import trade_id as mint_trade_id
 
 Source = Literal["chain", "api"]
-TradeState = Literal["confirmed", "chain_only", "api_only", "disagreeing", "retracted"]
+TradeState = Literal["confirmed", "chain_only", "api_only", "disagreeing", "resolved", "retracted"]
 IncrementKind = Literal["TRADE_FILL", "CORRECTION"]
 
 LEGS_MAX = 400
@@ -58,6 +59,29 @@ class ApiRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a node's receipt says of this trade; no legs when the transaction is not on the chain.
+
+    `ts_read` is in milliseconds.
+    """
+
+    ts_read: int
+    block_hash: str
+    legs: tuple[ChainLeg, ...]
+
+
+QuestionKind = Literal["removed", "disagreement", "api_only", "unshown", "still_shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something only a receipt can answer, due at `ts_due` (milliseconds)."""
+
+    kind: QuestionKind
+    ts_due: int
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """Shares, cash before fee, and fee, in micros."""
 
@@ -89,7 +113,11 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """All evidence of one trade and how far it was handed on. Times are milliseconds."""
+    """All evidence of one trade and how far it was handed on. Times are milliseconds.
+
+    `contradicted`: a log seen after the receipt was read tells of another block. `ts_removed` is
+    when a log was last taken back, `asked` what waits for a receipt.
+    """
 
     trade_id: str
     leader: str
@@ -104,6 +132,10 @@ class Trade:
     ts_seen_api: int | None = None
     legs: tuple[ChainLeg, ...] = ()
     rows: tuple[ApiRow, ...] = ()
+    receipt: Reading | None = None
+    contradicted: bool = False
+    ts_removed: int = 0
+    asked: tuple[Question, ...] = ()
     emitted: Totals = Totals()
     posted: Totals = Totals()
     next_seq: int = 0
@@ -145,20 +177,52 @@ def _earliest(known: int | None, seen: int) -> int:
 
 
 def fold_leg(trade: Trade, leg: ChainLeg, ts_seen: int) -> Trade:
-    """The trade knowing one more log. A repetition changes nothing; `removed` is never undone.
+    """The trade knowing one more log. A repetition changes nothing; a receipt undoes `removed`.
 
     Raises InvalidInput when one transaction would exceed LEGS_MAX legs.
     """
-    seen = _earliest(trade.ts_seen_chain, ts_seen)
     key = (leg.block_hash, leg.log_index)
-    for i, known in enumerate(trade.legs):
-        if (known.block_hash, known.log_index) == key:
-            removed = known.removed or leg.removed
-            legs = (*trade.legs[:i], replace(known, removed=removed), *trade.legs[i + 1 :])
-            return replace(trade, legs=legs, ts_seen_chain=seen)
-    if len(trade.legs) >= LEGS_MAX:
+    before = next((k for k in trade.legs if (k.block_hash, k.log_index) == key), None)
+    if before is None and len(trade.legs) >= LEGS_MAX:
         raise InvalidInput("logIndex", f"more than {LEGS_MAX} legs in one trade")
-    return replace(trade, legs=(*trade.legs, leg), ts_seen_chain=seen)
+    taken_back = leg.removed and not (before and before.removed)
+    if before is None:
+        legs = (*trade.legs, leg)
+    elif taken_back:
+        legs = tuple(replace(k, removed=True) if k is before else k for k in trade.legs)
+    else:
+        legs = trade.legs
+    return replace(
+        trade,
+        legs=legs,
+        ts_seen_chain=_earliest(trade.ts_seen_chain, ts_seen),
+        contradicted=trade.contradicted or _contradicts(trade, before, leg, taken_back),
+        ts_removed=max(trade.ts_removed, ts_seen) if taken_back else trade.ts_removed,
+    )
+
+
+def _contradicts(trade: Trade, before: ChainLeg | None, leg: ChainLeg, taken_back: bool) -> bool:
+    """Whether a log is news that the receipt did not know."""
+    if trade.receipt is None:
+        return False
+    if leg.block_hash == trade.receipt.block_hash:
+        return taken_back
+    return before is None and not leg.removed
+
+
+def fold_receipt(trade: Trade, reading: Reading) -> Trade:
+    """The trade knowing a receipt; an older reading changes nothing."""
+    if trade.receipt and trade.receipt.ts_read >= reading.ts_read:
+        return trade
+    seen = trade.ts_seen_chain
+    if reading.legs:
+        seen = _earliest(seen, reading.ts_read)
+    return replace(trade, receipt=reading, contradicted=False, ts_seen_chain=seen)
+
+
+def spoken(trade: Trade) -> Reading | None:
+    """The receipt that counts, or None: never read, or contradicted since."""
+    return None if trade.contradicted else trade.receipt
 
 
 def fold_rows(trade: Trade, rows: Iterable[ApiRow], ts_seen: int) -> Trade:
@@ -181,7 +245,10 @@ def fold_rows(trade: Trade, rows: Iterable[ApiRow], ts_seen: int) -> Trade:
 
 
 def live_legs(trade: Trade) -> tuple[ChainLeg, ...]:
-    """The legs of the block that counts: the latest observed with unremoved legs."""
+    """The legs that count: the receipt's, else those of the latest observed unremoved block."""
+    receipt = spoken(trade)
+    if receipt is not None:
+        return receipt.legs
     for latest in reversed(trade.legs):
         if not latest.removed:
             return tuple(
@@ -211,8 +278,13 @@ def api_totals(trade: Trade) -> Totals:
 
 
 def effective(trade: Trade) -> Totals:
-    """The larger of both totals by shares; cash and fee from the chain where it has that many."""
+    """What counts: the receipt's total, else the larger of both by shares.
+
+    Cash and fee come from the chain where it has that many shares.
+    """
     chain, api = chain_totals(trade), api_totals(trade)
+    if spoken(trade) is not None:
+        return chain
     return chain if chain.shares >= api.shares else api
 
 
@@ -228,19 +300,24 @@ def ts_block_of(trade: Trade) -> int:
     legs = live_legs(trade) or trade.legs
     if legs:
         return min(leg.ts_block for leg in legs)
-    return min(row.ts_block for row in trade.rows)
+    return min((row.ts_block for row in trade.rows), default=trade.ts_listed)
 
 
 def state_of(trade: Trade) -> TradeState:
-    """How the two sources stand to each other, in shares."""
+    """How the two sources stand to each other, in shares.
+
+    `disagreeing` awaits a receipt, `resolved` was decided by one.
+    """
     chain, api = chain_totals(trade).shares, api_totals(trade).shares
-    if chain == api == 0:
+    if chain == 0 and (api == 0 or spoken(trade) is not None):
         return "retracted"
     if api == 0:
         return "chain_only"
     if chain == 0:
         return "disagreeing" if trade.legs else "api_only"
-    return "confirmed" if chain == api else "disagreeing"
+    if chain == api:
+        return "confirmed"
+    return "disagreeing" if spoken(trade) is None else "resolved"
 
 
 def _highest(a: Totals, b: Totals) -> Totals:
@@ -283,3 +360,53 @@ def settle(trade: Trade, ts_seen: int) -> Trade:
 def handed_on(trade: Trade) -> Trade:
     """The trade after every pending increment reached the shadow and the pipeline."""
     return replace(trade, pending=())
+
+
+API_LARGER_MS = 0
+CHAIN_LARGER_MS = 20_000
+API_ONLY_MS = 20_000
+SECOND_LOOK_MS = 60_000
+"""How long a receipt is waited with: whether more evidence is likely to answer by itself."""
+
+
+def questions(trade: Trade, ts_seen: int, *, both: bool) -> tuple[Question, ...]:
+    """What about this trade only a receipt can answer now; `both`: both sources are listened to.
+
+    A fill that only the chain knows is no question: the API is simply slower.
+    """
+    found: list[Question] = []
+    state = state_of(trade)
+    if is_open(trade, "removed"):
+        at_once = _ts_read(trade) < trade.ts_removed
+        due = ts_seen if at_once else trade.ts_removed + SECOND_LOOK_MS
+        found.append(Question("removed", due))
+    elif state == "disagreeing":
+        larger = api_totals(trade).shares > chain_totals(trade).shares
+        wait = API_LARGER_MS if larger else CHAIN_LARGER_MS
+        found.append(Question("disagreement", ts_seen + wait))
+    if state == "api_only" and both and not trade.backfill:
+        found.append(Question("api_only", ts_seen + API_ONLY_MS))
+    asked = {question.kind for question in trade.asked}
+    return tuple(question for question in found if question.kind not in asked)
+
+
+def _ts_read(trade: Trade) -> int:
+    receipt = spoken(trade)
+    return receipt.ts_read if receipt else 0
+
+
+def is_open(trade: Trade, kind: QuestionKind) -> bool:
+    """Whether a question that was asked still needs a receipt.
+
+    What was removed is looked at once more SECOND_LOOK_MS after the last removal.
+    """
+    if kind == "removed":
+        return trade.ts_removed > 0 and _ts_read(trade) < trade.ts_removed + SECOND_LOOK_MS
+    if kind == "unshown":
+        return bool(trade.rows) and spoken(trade) is None
+    if kind == "still_shown":
+        receipt = spoken(trade)
+        return receipt is not None and not receipt.legs
+    if kind == "disagreement":
+        return state_of(trade) == "disagreeing"
+    return state_of(trade) == "api_only"

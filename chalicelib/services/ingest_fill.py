@@ -1,6 +1,7 @@
 """Evidence in, trades, shadow entries and copy groups out: three guarded commits.
 
-1. the trade row, by version, with its tallies and pending increments;
+1. the trade row, by version, with its tallies and pending increments, the payload that brought the
+   news, and what only a receipt can answer;
 2. the shadow's entry, position and head, guarded by the entry's absence;
 3. the fill row, its group's sums and, for a new group, a work row per following portfolio,
    guarded by the fill row's absence.
@@ -12,8 +13,8 @@ times.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import Conflict, InvalidInput, PapercopyError, Retryable
 from chalicelib.domain.evidence import (
@@ -26,23 +27,39 @@ from chalicelib.domain.evidence import (
 from chalicelib.domain.exchange_log import TIMESTAMP_MAX, Side
 from chalicelib.domain.identifiers import hash32, token_id, trade_id
 from chalicelib.domain.money import AMOUNT_MAX
-from chalicelib.domain.registry import Leader, first_second
+from chalicelib.domain.registry import Check, Leader, is_history
 from chalicelib.domain.trade import (
     API_ORDER,
     ApiRow,
     ChainLeg,
+    Question,
+    Reading,
     Source,
     Trade,
     fold_leg,
+    fold_receipt,
     fold_rows,
     handed_on,
     new_trade,
+    questions,
     settle,
+    ts_block_of,
 )
-from chalicelib.keyspace import leader_key, trade_key
-from chalicelib.ports import CopyRun, CopyWorkflows, Metrics, Put, Store, stored
+from chalicelib.keyspace import key_of, leader_key, trade_key
+from chalicelib.ports import (
+    CopyRun,
+    CopyWorkflows,
+    Delete,
+    Metrics,
+    Put,
+    Rules,
+    Store,
+    Write,
+    stored,
+)
 from chalicelib.services.group_fill import GroupFill
 from chalicelib.services.post_shadow import post_shadow
+from chalicelib.services.raw_payloads import raw_payload
 
 ROUNDS_MAX = 8
 
@@ -56,6 +73,7 @@ class _Evidence:
     side: Side
     legs: tuple[ChainLeg, ...]
     rows: tuple[ApiRow, ...]
+    raw: tuple[str, ...]
 
     @property
     def source(self) -> Source:
@@ -67,14 +85,15 @@ class _Evidence:
 
 
 def _by_trade(message: FillMessage) -> Iterator[_Evidence]:
-    legs: dict[tuple[str, str, Side], list[ChainLeg]] = {}
+    logs: dict[tuple[str, str, Side], list[ChainEvidence]] = {}
     for item in message.chain:
-        legs.setdefault((item.tx_hash, item.token_id, item.side), []).append(item.leg)
-    for (tx_hash, token, side), found in legs.items():
-        yield _Evidence(tx_hash, token, side, tuple(found), ())
+        logs.setdefault((item.tx_hash, item.token_id, item.side), []).append(item)
+    for (tx_hash, token, side), found in logs.items():
+        legs = tuple(item.leg for item in found)
+        yield _Evidence(tx_hash, token, side, legs, (), tuple(item.raw for item in found))
     for row in message.api:
         if row.rows:
-            yield _Evidence(row.tx_hash, row.token_id, row.side, (), row.rows)
+            yield _Evidence(row.tx_hash, row.token_id, row.side, (), row.rows, (row.raw,))
 
 
 def _check(message: FillMessage) -> None:
@@ -82,7 +101,7 @@ def _check(message: FillMessage) -> None:
 
     Raises InvalidInput naming the field.
     """
-    if len(message.chain) + len(message.api) > EVIDENCE_MAX:
+    if len(message.chain) + len(message.api) + len(message.events) > EVIDENCE_MAX:
         raise InvalidInput("chain", f"more than {EVIDENCE_MAX} items in one message")
     items: list[ChainEvidence | ApiEvidence] = [*message.chain, *message.api]
     for item in items:
@@ -107,20 +126,38 @@ def _check(message: FillMessage) -> None:
 
 
 class IngestFill:
-    """The one entry point of every source."""
+    """The one entry point of every source.
+
+    `other_activity` takes what is not a trade; `confirmed` is told of trades that both sources
+    agree on, for groups that wait for it.
+    """
 
     def __init__(
-        self, store: Store, group_fill: GroupFill, workflows: CopyWorkflows, metrics: Metrics
+        self,
+        store: Store,
+        group_fill: GroupFill,
+        workflows: CopyWorkflows,
+        rules: Rules,
+        metrics: Metrics,
+        *,
+        other_activity: Callable[[Leader, FillMessage], None],
+        confirmed: Callable[[Trade, int], None],
+        chain_is_up: Callable[[], bool],
     ) -> None:
         self._store = store
         self._group_fill = group_fill
         self._workflows = workflows
+        self._rules = rules
         self._metrics = metrics
+        self._other_activity = other_activity
+        self._confirmed = confirmed
+        self._chain_is_up = chain_is_up
 
-    def __call__(self, message: FillMessage) -> None:
+    def __call__(self, message: FillMessage) -> tuple[Check, ...]:
         """Make the message's evidence count, once.
 
-        Raises InvalidInput for a message that can never be processed, Retryable when it should be
+        Returns the questions it raised that a receipt should answer at once. Raises
+        InvalidInput for a message that can never be processed, Retryable when it should be
         delivered again.
         """
         leader = self._store.get(Leader, leader_key(message.leader))
@@ -129,10 +166,69 @@ class IngestFill:
         if message.wallet not in leader.wallets:
             raise InvalidInput("wallet", f"{message.wallet} is not a wallet of {leader.leader}")
         _check(message)
-        for evidence in _by_trade(message):
-            self._ingest(leader, message, evidence)
+        raised = tuple(
+            check for item in _by_trade(message) for check in self._ingest(leader, message, item)
+        )
+        if message.events:
+            self._other_activity(leader, message)
+        return raised
 
-    def _ingest(self, leader: Leader, message: FillMessage, evidence: _Evidence) -> None:
+    def answer(self, check: Check, reading: Reading) -> None:
+        """Fold a receipt into the trade it was read for; `close` ends the question afterwards.
+
+        Raises Retryable under lasting contention.
+        """
+        leader = self._store.get(Leader, leader_key(check.leader))
+        for _ in range(ROUNDS_MAX):
+            before = self._store.get(Trade, trade_key(check.trade_id))
+            if before is None or leader is None:
+                return
+            if before.pending:
+                self._finish(leader, before)
+                continue
+            trade = settle(fold_receipt(before, reading), reading.ts_read)
+            try:
+                self._store.commit([Put(trade)])
+            except Conflict:
+                continue
+            self._metrics.count("receipts_folded")
+            self._finish(leader, stored(trade))
+            self._tell_confirmed(trade, reading.ts_read)
+            return
+        raise Retryable(f"trade {check.trade_id} stayed contended for {ROUNDS_MAX} rounds")
+
+    def close(self, check: Check, renewed: Check | None = None) -> None:
+        """End a question, or let another look at the same one take its place.
+
+        Raises Retryable under lasting contention.
+        """
+        leader = self._store.get(Leader, leader_key(check.leader))
+        for _ in range(ROUNDS_MAX):
+            trade = self._store.get(Trade, trade_key(check.trade_id))
+            if trade and trade.pending and leader:
+                # The question stays until its answer reached the shadow and the pipeline.
+                self._finish(leader, trade)
+                continue
+            writes: list[Write] = [Delete(key_of(check), check.version)]
+            if renewed:
+                writes.append(Put(renewed))
+            if trade:
+                asked = tuple(q for q in trade.asked if q.kind != check.reason)
+                if renewed:
+                    asked = (*asked, Question(renewed.reason, renewed.ts_due))
+                writes.append(Put(replace(trade, asked=asked)))
+            try:
+                self._store.commit(writes)
+            except Conflict:
+                if self._store.get(Check, key_of(check)) is None:
+                    return
+                continue
+            return
+        raise Retryable(f"trade {check.trade_id} stayed contended for {ROUNDS_MAX} rounds")
+
+    def _ingest(
+        self, leader: Leader, message: FillMessage, evidence: _Evidence
+    ) -> tuple[Check, ...]:
         key = trade_key(
             trade_id(message.wallet, evidence.tx_hash, evidence.token_id, evidence.side)
         )
@@ -144,17 +240,43 @@ class IngestFill:
             trade = self._fold(before or self._new(leader, message, evidence), message, evidence)
             if before and trade == before:
                 self._metrics.count("evidence_repeated")
-                return
+                self._tell_confirmed(trade, message.ts_seen)
+                return ()
+            new = questions(trade, message.ts_seen, both=self._both_listen())
+            trade = replace(trade, asked=trade.asked + new)
             try:
-                self._store.commit([Put(trade)])
+                self._store.commit(self._news(trade, new, message.ts_seen, evidence))
             except Conflict:
                 continue
             self._metrics.count("trades_new" if before is None else "trades_updated")
             self._finish(leader, stored(trade))
-            return
+            self._tell_confirmed(trade, message.ts_seen)
+            rows = [_check_row(trade, q, message.ts_seen) for q in new]
+            return tuple(stored(row) for row in rows if row.ts_due <= message.ts_seen)
         raise Retryable(f"trade {key.pk} stayed contended for {ROUNDS_MAX} rounds")
 
+    def _news(
+        self, trade: Trade, new: tuple[Question, ...], ts_seen: int, evidence: _Evidence
+    ) -> list[Write]:
+        """The trade, what only a receipt can answer, and the payload that brought the news."""
+        writes: list[Write] = [Put(trade)]
+        writes += [Put(_check_row(trade, question, ts_seen)) for question in new]
+        raw = raw_payload(trade.trade_id, trade.version + 1, evidence.source, ts_seen, evidence.raw)
+        if raw:
+            writes.append(Put(raw))
+        return writes
+
+    def _both_listen(self) -> bool:
+        """Whether a fill that only the API shows is a surprise."""
+        return self._rules.system().trigger_mode == "both" and self._chain_is_up()
+
+    def _tell_confirmed(self, trade: Trade, ts_seen: int) -> None:
+        if trade.rows:
+            self._confirmed(trade, ts_seen)
+
     def _new(self, leader: Leader, message: FillMessage, evidence: _Evidence) -> Trade:
+        ts_block = evidence.ts_block
+        history = is_history(leader, message.wallet, ts_block)
         return new_trade(
             leader.leader,
             message.wallet,
@@ -162,8 +284,8 @@ class IngestFill:
             evidence.token_id,
             evidence.side,
             source=evidence.source,
-            backfill=message.backfill or evidence.ts_block < first_second(leader),
-            ts_listed=evidence.ts_block,
+            backfill=message.backfill or history,
+            ts_listed=ts_block,
         )
 
     def _fold(self, trade: Trade, message: FillMessage, evidence: _Evidence) -> Trade:
@@ -188,9 +310,38 @@ class IngestFill:
                 run = self._group_fill(leader, trade, increment, pre_sell)
                 if run:
                     self._start(run)
+            if increment.shares != increment.fill_shares:
+                self._group_fill.correct(leader, trade, increment)
         if trade.pending:
             try:
                 self._store.commit([Put(handed_on(trade))])
             except Conflict:
                 # Somebody else finished the same increments, or added evidence after doing so.
                 self._metrics.count("finish_conflicts")
+
+
+def raise_question(store: Store, trade: Trade, question: Question, now_ms: int) -> bool:
+    """Let a receipt answer a question that somebody else met; False when it is asked already."""
+    if question.kind in {asked.kind for asked in trade.asked}:
+        return False
+    asked = replace(trade, asked=(*trade.asked, question))
+    try:
+        store.commit([Put(asked), Put(_check_row(trade, question, now_ms))])
+    except Conflict:
+        return False
+    return True
+
+
+def _check_row(trade: Trade, question: Question, ts_raised: int) -> Check:
+    return Check(
+        trade_id=trade.trade_id,
+        leader=trade.leader,
+        wallet=trade.wallet,
+        tx_hash=trade.tx_hash,
+        token_id=trade.token_id,
+        side=trade.side,
+        reason=question.kind,
+        ts_block=ts_block_of(trade),
+        ts_raised=ts_raised,
+        ts_due=question.ts_due,
+    )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from chalicelib.domain import registry
 from chalicelib.domain.errors import Conflict, Retryable
-from chalicelib.domain.identifiers import fill_id
+from chalicelib.domain.identifiers import fill_id, trade_id
 from chalicelib.domain.ledger import Entry
 from chalicelib.domain.portfolio import Head, Position, apply_entry
-from chalicelib.domain.registry import PortfolioRef
+from chalicelib.domain.registry import Leader, PortfolioRef
 from chalicelib.domain.trade import Increment, Trade
-from chalicelib.keyspace import entry_key
-from chalicelib.ports import Put, Store
+from chalicelib.keyspace import entry_key, key_of, leader_key
+from chalicelib.ports import Put, Require, Store, Write
+from chalicelib.services.holdings_checks import doubt_booked
 from chalicelib.services.portfolios import (
     entries_from,
     head_of,
@@ -19,15 +21,19 @@ from chalicelib.services.portfolios import (
     position_of,
     shadow_id,
 )
+from chalicelib.services.post_holdings import finish_tokens
 
 ROUNDS_MAX = 8
+LATE_MS = 60_000
+"""What is seen later than this may have been booked as a difference before."""
 
 
 def post_shadow(store: Store, trade: Trade, increment: Increment) -> int | None:
     """Write the entry, the position and the head in one commit guarded by the entry's absence.
 
-    Returns what the leader held before a sell, in chain order, None for a buy; the same on every
-    repetition, because it is stored with the entry. Raises Retryable under lasting contention.
+    What his holdings, as they were read, contain already moves nothing. Returns what the leader
+    held before a sell, in chain order, None for a buy; the same on every repetition, because it is
+    stored with the entry. Raises Retryable under lasting contention.
     """
     ref = portfolio_ref(store, shadow_id(trade.leader))
     if ref is None:
@@ -45,23 +51,63 @@ def post_shadow(store: Store, trade: Trade, increment: Increment) -> int | None:
         known = store.get(Entry, key)
         if known:
             return known.pre_sell
+        leader = store.get(Leader, leader_key(trade.leader))
+        if leader is None:
+            return None
+        if is_in_holdings(leader, increment.ts_block, trade.wallet):
+            return None
+        if trade.side == "SELL":
+            # What a reading still owes the shadow is part of what he held before.
+            finish_tokens(store, leader, [trade.token_id])
+        if increment.ts_seen - increment.ts_block >= LATE_MS:
+            doubt_booked(store, trade.leader, increment.ts_block)
         head = head_of(store, ref)
         position = position_of(store, head, trade.token_id, trade.leader)
         pre_sell = None
         if trade.side == "SELL":
-            pre_sell = _held_before(store, ref, position, key.sk)
+            pre_sell = _held_before(store, ref, position, key.sk, _other_side(leader, trade))
+        writes: list[Write] = [*_writes(trade, increment, reference, head, position, pre_sell)]
+        # A reading of his holdings counts what was posted before it; nothing may slip in beside it.
+        writes.append(Require(key_of(leader), leader.version))
         try:
-            store.commit(_writes(trade, increment, reference, head, position, pre_sell))
+            store.commit(writes)
         except Conflict:
             continue
         return pre_sell
     raise Retryable(f"shadow of {trade.leader} stayed contended for {ROUNDS_MAX} rounds")
 
 
-def _held_before(store: Store, ref: PortfolioRef, position: Position, at: str) -> int:
-    """max(0, sum − Σ deltas at or after the sell), by the ledger's sort keys."""
-    later = entries_from(store, ref.portfolio_id, ref.epoch, at)
-    after = sum(entry.shares for entry in later if entry.token_id == position.token_id)
+def is_in_holdings(leader: Leader, ts_block: int, wallet: str = "") -> bool:
+    """Whether a trade of that block (milliseconds) is part of the holdings that were read.
+
+    Without a wallet: of those of every wallet.
+    """
+    wallets = (wallet,) if wallet else leader.wallets
+    return all(registry.is_in_holdings(leader, each, ts_block) for each in wallets)
+
+
+def _other_side(leader: Leader, trade: Trade) -> frozenset[str]:
+    """His wallets' purchases of the same token in the same transaction."""
+    return frozenset(
+        trade_id(wallet, trade.tx_hash, trade.token_id, "BUY") for wallet in leader.wallets
+    )
+
+
+def _held_before(
+    store: Store, ref: PortfolioRef, position: Position, at: str, other_side: frozenset[str]
+) -> int:
+    """max(0, sum − Σ deltas at or after the sell), by the ledger's sort keys.
+
+    What he bought in the same transaction counts as later: it cancels against the sell.
+    """
+    second, _, _ = at.removeprefix("entry#").partition("#")
+    entries = entries_from(store, ref.portfolio_id, ref.epoch, f"entry#{second}#")
+    after = sum(
+        entry.shares
+        for entry in entries
+        if entry.token_id == position.token_id
+        and (key_of(entry).sk >= at or entry.reference.partition(":")[0] in other_side)
+    )
     return max(0, position.shares - after)
 
 
@@ -87,6 +133,7 @@ def _writes(
         ts_effective=increment.ts_block,
         order=increment.order,
         pre_sell=pre_sell,
+        wallet=trade.wallet,
     )
     entries = [change]
     if increment.fee:

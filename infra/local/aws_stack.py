@@ -7,9 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from chalicelib.bootstrap import production
-from chalicelib.settings import environment
+from chalicelib.domain.errors import PapercopyError
 from infra.chalice_files import PROJECT_ROOT
 from infra.local.engine import AwsEngine
 
@@ -22,7 +23,8 @@ class AwsStack:
     def __init__(self, variables: Mapping[str, str], *, port: int = 0, scale: float = 1.0) -> None:
         # The functions' logs and counters would drown what the terminal is for.
         quiet = {"POWERTOOLS_METRICS_DISABLED": "true", "POWERTOOLS_LOG_LEVEL": "WARNING"}
-        self._variables = {**dict(variables), **quiet}
+        # All functions share one interpreter, and the watcher is the second process.
+        self._variables = {"VENUE_BUDGET_SHARES": "2", **dict(variables), **quiet}
         self._engine = AwsEngine(
             environment=self._variables, api_port=port, time_scale=scale, wait_scale=1.0
         )
@@ -46,11 +48,14 @@ class AwsStack:
     def follow(self, wallets: Sequence[tuple[str, str]]) -> None:
         for wallet, name in wallets:
             self.services.follow([wallet], name)
+        # Whoever does not answer now is asked again by every sweep.
+        with suppress(PapercopyError):
+            self.services.holdings()
 
     def start(self) -> None:
         self._engine.fire("sync_markets")
         self._engine.fire("poll_tick")
-        if environment(self._watcher_environment()).mode[0] != "api":
+        if self.services.rules.system().trigger_mode != "api":
             self._watcher = subprocess.Popen(
                 [sys.executable, "-m", "chalicelib.watcher"],
                 cwd=PROJECT_ROOT,

@@ -10,7 +10,6 @@ from pathlib import Path
 from chalicelib.adapters.clock import SystemClock
 from chalicelib.domain.errors import PapercopyError
 from chalicelib.domain.trade import Trade
-from chalicelib.settings import environment
 from infra.local.ground_truth import (
     Verdict,
     compare,
@@ -61,7 +60,7 @@ def demo(
                 stack.follow([(row["wallet"], row["name"]) for row in simulator.leaders()])
                 stack.start()
                 say(f"up after {time.monotonic() - started:.1f} s at {stack.url}")
-                return _run(stack, simulator, variables, fills, FILLS_PER_MINUTE[engine], say)
+                return _run(stack, simulator, fills, FILLS_PER_MINUTE[engine], say)
             finally:
                 stack.stop()
     finally:
@@ -71,12 +70,11 @@ def demo(
 def _run(
     stack: Stack,
     simulator: SimulatorProcess,
-    variables: dict[str, str],
     fills: int,
     per_minute: int,
     say: Say,
 ) -> bool:
-    mode, _ = environment(variables).mode
+    mode = stack.services.rules.system().trigger_mode
     limit = fills / per_minute * 60 * 3 + MARGIN_SECONDS
     shown = 0
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
@@ -23,14 +24,31 @@ from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.adapters.embedded.workflows import TimerWorkflows
 from chalicelib.adapters.metrics import CountingMetrics
 from chalicelib.api.reading import VERSION, Sources, reading
-from chalicelib.bootstrap import Ports, Services, services_on, venue_on, watcher_on
+from chalicelib.bootstrap import (
+    Ports,
+    Services,
+    announce_mode,
+    market_watch_on,
+    node_on,
+    services_on,
+    venue_on,
+    watcher_on,
+)
 from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.domain.evidence import FillMessage
+from chalicelib.domain.registry import Heartbeat
+from chalicelib.services.catch_up import request_catch_up
+from chalicelib.services.heartbeats import beat
 from chalicelib.services.manage_leaders import leaders
 from chalicelib.services.poll_leader import rewind_cursors
+from chalicelib.services.verify_trades import softly
 from chalicelib.settings import Environment
+from chalicelib.watcher.fills_told import FillsTold
+from chalicelib.watcher.market_watch import MarketWatch
+from chalicelib.watcher.runner import Watcher
 from infra.chalice_files import PROJECT_ROOT
 from infra.local.http_server import HttpServer
+from infra.local.poll_pool import PollPool
 
 # Not under "papercopy": Chalice silences the logger of that name.
 log = logging.getLogger(__name__)
@@ -41,12 +59,19 @@ TAKE_SECONDS = 0.5
 SWEEP_S = 5
 OVERDUE_MS = 4_000
 """In one process a row this late was forgotten; its book can still be had."""
+VERIFY_S = 2
+TEND_S = 15
 MARK_S = 30
+MEASURE_S = 20
 SYNC_S = 900
+SYNC_TURNS_MAX = 10
 EXPIRE_S = 600
 CATCH_UP_SECONDS = 900
-STAGGER_S = 0.5
+POLLERS = 4
+ROUND_S_MAX = 5
+"""How soon a change of whom to poll, or of the mode, is noticed between two rounds."""
 REVIVE_S = 2
+WATCH_STEP_S = 0.2
 STOP_S = 4
 
 
@@ -78,14 +103,15 @@ class EmbeddedEngine:
         """Raises AlreadyRunning when the folder is in use, OSError when the port is taken,
         InvalidInput or Permanent for an environment or a file that cannot work.
         """
-        if env.mode[0] != "api" and not env.polygon_ws_url:
-            raise InvalidInput("POLYGON_WS_URL", f"is needed in mode {env.mode[0]}")
         self.env = env
         self.clock = SystemClock()
         self.metrics = CountingMetrics()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._answering = threading.Lock()
+        self.watching = False
+        self._watcher: Watcher | None = None
+        self._markets: MarketWatch | None = None
         # Errors go to this process's log; Chalice would take the terminal for itself.
         self._api = Chalice(app_name="papercopy", configure_logs=False)
         self._api.register_blueprint(reading)
@@ -105,8 +131,17 @@ class EmbeddedEngine:
             self.queue = MemoryFillQueue(self.clock)
             self.quarantine = FileQuarantine(folder / "quarantine.jsonl")
             self.workflows = TimerWorkflows(self.quarantine, wait_scale)
+            self.poll_ticks = PollPool(self._poll_one)
             self.ports = self._ports()
-            self.services: Services = services_on(self.ports, int(env.starting_cash * 1_000_000))
+            self.services: Services = services_on(
+                self.ports,
+                int(env.starting_cash * 1_000_000),
+                env=env,
+                ask_api=self.poll_ticks.at_once,
+            )
+            mode = self.services.rules.system().trigger_mode
+            if mode != "api" and not env.polygon_ws_url:
+                raise InvalidInput("POLYGON_WS_URL", f"is needed in mode {mode}")
             self._taken = taken.pop_all()
 
     def _ports(self) -> Ports:
@@ -120,8 +155,12 @@ class EmbeddedEngine:
             catalogue=venue.catalogue,
             books=venue.books,
             midpoints=venue.midpoints,
+            holdings=venue.holdings,
+            receipts=node_on(self.env, self.metrics, hasty=True),
             clock=self.clock,
             metrics=self.metrics,
+            last_trades=venue.last_trades,
+            resolutions=venue.resolutions,
         )
 
     @property
@@ -138,19 +177,24 @@ class EmbeddedEngine:
         """Start everything; what an earlier process left unfinished is finished first."""
         Sources.read = lambda: self.services.read
         Sources.health = self._health
-        mode, _ = self.env.mode
+        announce_mode(self.services.rules, log.info, log.warning)
         # What was queued in memory when an earlier process died is polled again.
         rewind_cursors(self.store, CATCH_UP_SECONDS)
         self.workflows.run_with(self.services.copy_step)
         for number in range(WORKERS):
             self._spawn(f"ingest-{number}", self._ingest)
-        self._spawn("sync", lambda: self._every(SYNC_S, self.services.sync_markets))
+        self._spawn("sync", lambda: self._every(SYNC_S, self._sync))
         self._spawn("sweep", lambda: self._every(SWEEP_S, self._sweep))
+        self._spawn("leaders", lambda: self._every(TEND_S, self.services.tend_leaders))
+        self._spawn("verify", lambda: self._every(VERIFY_S, self._verify))
         self._spawn("marks", lambda: self._every(MARK_S, self.services.mark_portfolios))
+        self._spawn("measure", lambda: self._every(MEASURE_S, self.services.measure))
         self._spawn("expire", lambda: self._every(EXPIRE_S, self._expire))
-        self._spawn("poll", self._poll)
-        if mode != "api":
-            self._spawn("watcher", self._watch)
+        self._spawn("poll", self._poll_rounds)
+        for number in range(POLLERS):
+            self._spawn(f"poll-{number}", lambda: self.poll_ticks.work(self._stop))
+        self._spawn("watcher", self._watch)
+        self._spawn("markets", self._watch_markets)
         self._site.start()
 
     def stop(self) -> None:
@@ -216,54 +260,125 @@ class EmbeddedEngine:
 
     def _ingest_one(self, message: FillMessage) -> None:
         try:
-            self.services.ingest(message)
+            raised = self.services.ingest(message)
+            if raised:
+                softly(lambda: self.services.verify_trades.at_once(raised), self.metrics)
         except InvalidInput as error:
             self.quarantine.keep("ingest", to_text(message), str(error))
             self.metrics.count("messages_quarantined")
 
     def _poll(self) -> None:
-        """Every leader at the poll interval, starts staggered; one slow leader delays the rest
-        by at most its own bounded call."""
+        """Ask for the polls of each round, their starts staggered; the pool does them."""
+        due = self.services.poll_schedule()
+        for place, leader in enumerate(due.leaders):
+            self.poll_ticks.send([leader], [due.offset_ms(place) / 1000])
+        mode = self.services.rules.system().trigger_mode
+        until = time.monotonic() + (due.interval_s if due.leaders else ROUND_S_MAX)
+        while (left := until - time.monotonic()) > 0:
+            if self._stop.wait(min(left, ROUND_S_MAX)):
+                return
+            if self.services.rules.system().trigger_mode != mode:
+                return
+
+    def _poll_rounds(self) -> None:
+        self._request_catch_ups()
         while not self._stop.is_set():
-            started = time.monotonic()
-            followed = [leader for leader in leaders(self.store) if leader.state != "off"]
-            stagger_s = min(STAGGER_S, self.env.poll_interval_s / (len(followed) + 1))
-            for leader in followed:
-                if self._stop.is_set():
-                    return
-                try:
-                    self.services.poll_leader(leader.leader)
-                except PapercopyError as error:
-                    self.metrics.count("polls_failed")
-                    if not self._stop.is_set():
-                        log.warning("poll of %s failed: %s", leader.leader, error)
-                self._stop.wait(stagger_s)
-            if self.env.mode[0] == "polygon":
-                # The chain is the source; the one pass was the catch-up that a start needs.
-                self._stop.wait()
-            rest = self.env.poll_interval_s - (time.monotonic() - started)
-            self._stop.wait(max(0.05, rest))
+            self._poll()
+
+    def _poll_one(self, leader: str) -> None:
+        try:
+            failure = self.services.poll_leader(leader).failure
+        except PapercopyError as error:
+            failure = str(error)
+        if failure:
+            self.metrics.count("polls_failed")
+            if not self._stop.is_set():
+                log.warning("poll of %s failed: %s", leader, failure)
+
+    def _request_catch_ups(self) -> None:
+        """Whatever was missed while nothing ran here is read, in every mode."""
+        now = self.clock.now_ms()
+        for leader in leaders(self.store):
+            if leader.state != "off":
+                began = now - CATCH_UP_SECONDS * 1000
+                request_catch_up(self.store, leader.leader, began, now, "start")
+
+    def _sync(self) -> None:
+        """Walk to the end of the venue's list of markets, in as many turns as it takes."""
+        for _ in range(SYNC_TURNS_MAX):
+            self.services.sync_markets()
+            if self.services.sync_markets.finished or self._stop.is_set():
+                return
 
     def _sweep(self) -> None:
         self.services.sweep(OVERDUE_MS)
 
+    def _verify(self) -> None:
+        """Read the receipts that are due; what fails stays for the next turn."""
+        softly(self.services.verify_trades, self.metrics)
+
     def _expire(self) -> None:
         self.store.sweep_expired(self.clock.now_ms() // 1000)
 
-    def _watch(self) -> None:
-        asyncio.run(self._watch_until_stopped())
+    def _chain_wanted(self) -> bool:
+        return self.services.rules.system().trigger_mode != "api"
 
-    async def _watch_until_stopped(self) -> None:
+    def _watch(self) -> None:
+        """Watch the chain while the trigger mode asks for it."""
+        while not self._stop.wait(WATCH_STEP_S):
+            if not self._chain_wanted():
+                continue
+            if not self.env.polygon_ws_url:
+                detail = "POLYGON_WS_URL is not set"
+                beat(self.store, Heartbeat("watcher", self.clock.now_ms(), False, detail))
+                self._stop.wait(REVIVE_S)
+                continue
+            asyncio.run(self._watch_while_wanted())
+
+    async def _watch_while_wanted(self) -> None:
         stop = asyncio.Event()
-        watcher = watcher_on(self.env, self.ports)
-        task = asyncio.create_task(watcher.run(stop))
+        told = replace(self.ports, queue=FillsTold(self.queue, self._fill_seen))
+        self._watcher = watcher_on(self.env, told, rules=self.services.rules)
+        task = asyncio.create_task(self._watcher.run(stop))
+        self.watching = True
+        try:
+            while not self._stop.is_set() and not task.done() and self._chain_wanted():
+                await asyncio.sleep(WATCH_STEP_S)
+        finally:
+            stop.set()
+            await task
+            self.watching = False
+
+    def _explains(self, tx_hash: str) -> bool:
+        """Whether the watch on the chain knows whose transaction it was."""
+        watcher = self._watcher
+        return self.watching and watcher is not None and watcher.explains(tx_hash)
+
+    def _fill_seen(self, token_id: str, ts_seen: int) -> None:
+        """A leader traded this token: its book is worth recording."""
+        markets = self._markets
+        if markets is not None:
+            markets.fill_seen(token_id, ts_seen)
+
+    def _watch_markets(self) -> None:
+        asyncio.run(self._watch_markets_until_stopped())
+
+    async def _watch_markets_until_stopped(self) -> None:
+        stop = asyncio.Event()
+        self._markets = market_watch_on(
+            self.env, self.ports, self.services, self._wake, explained=self._explains
+        )
+        task = asyncio.create_task(self._markets.run(stop))
         while not self._stop.is_set() and not task.done():
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(WATCH_STEP_S)
         stop.set()
         await task
 
+    def _wake(self, woken: Sequence[str]) -> None:
+        for leader in woken:
+            self.poll_ticks.send([leader], [0])
+
     def _health(self) -> dict[str, Any]:
-        mode, origin = self.env.mode
         facts = {
             "engine": "embedded",
             "stage": self.env.stage,
@@ -275,7 +390,7 @@ class EmbeddedEngine:
             "dead": len(self.queue.dead()),
             "failures": self.metrics.snapshot().get("messages_quarantined", 0),
         }
-        return self.services.read.health(mode, origin, facts, queues)
+        return self.services.read.health(facts, queues)
 
     def _answer(self, event: dict[str, Any]) -> dict[str, Any]:
         """The API as API Gateway would call it; Chalice serves one request at a time."""

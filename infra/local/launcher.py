@@ -74,7 +74,7 @@ def launch(asked: Launch, surroundings: Mapping[str, str], say: Say) -> None:
             stack.follow(wallets)
             say("starting papercopy …")
             stack.start()
-            _announce(asked, variables, stack, say)
+            _announce(asked, stack, say)
             _wait_for_the_end()
             say("\nstopping …")
         finally:
@@ -97,8 +97,9 @@ def _checked(asked: Launch, variables: dict[str, str], say: Say) -> list[tuple[s
             say("no POLYGON_WS_URL given: the chain is not watched, mode is api")
             variables["TRIGGER_MODE"] = "api"
     env = environment(variables)
-    if asked.venue == "live" and env.mode[0] != "api" and not env.polygon_ws_url:
-        raise InvalidInput("POLYGON_WS_URL", f"is needed in mode {env.mode[0]}")
+    mode = env.trigger_mode
+    if asked.venue == "live" and mode not in ("", "api") and not env.polygon_ws_url:
+        raise InvalidInput("POLYGON_WS_URL", f"is needed in mode {mode}")
     _check_port(asked.port)
     try:
         lock_folder(asked.folder).close()
@@ -179,14 +180,15 @@ def _world(record: Path) -> dict[str, int]:
     return world
 
 
-def _announce(asked: Launch, variables: Mapping[str, str], stack: Stack, say: Say) -> None:
-    mode, origin = environment(variables).mode
+def _announce(asked: Launch, stack: Stack, say: Say) -> None:
+    system = stack.services.rules.system()
+    mode = system.trigger_mode
     chain = "Polygon logs and Data API" if mode == "both" else f"{mode} only"
     followed = sum(leader.state != "off" for leader in leaders(stack.store))
     kind = ", seeded and deterministic" if asked.venue == "simulated" else ""
     say(f"papercopy is up: {stack.url}")
     say(f"  venue     {asked.venue}{kind}")
-    say(f"  detection {chain} (mode {mode}, from {origin})")
+    say(f"  detection {chain} (mode {mode}, from {system.mode_origin})")
     say(f"  following {followed} leader{'' if followed == 1 else 's'}")
     say(f"  data      {_shown(asked.folder)}")
     say("Ctrl-C stops it; the next start goes on where this one ended.")

@@ -20,7 +20,7 @@ import pytest
 
 from chalicelib import observability
 from chalicelib.adapters.codec import to_text
-from chalicelib.bootstrap import Services, build_watcher, production
+from chalicelib.bootstrap import Services, build_watches, production
 from chalicelib.domain.evidence import FillMessage
 from chalicelib.domain.registry import SettingsRow
 from chalicelib.keyspace import settings_key
@@ -163,7 +163,7 @@ class WatcherThread:
     def __init__(self) -> None:
         self._stop = asyncio.Event()
         self._loop = asyncio.new_event_loop()
-        watcher = build_watcher(os.environ)
+        watcher, _ = build_watches(os.environ)
         self._thread = Thread(
             target=self._loop.run_until_complete, args=(watcher.run(self._stop),), name="watcher"
         )
@@ -190,7 +190,13 @@ class AwsRun:
         patch.setattr(observability, "EmfMetrics", CountedEmf)
         CountedEmf.kept.clear()
         self.engine = AwsEngine(
-            environment={**BASE, **variables, "POWERTOOLS_LOG_LEVEL": "CRITICAL"},
+            # One interpreter runs all functions and has their whole budget.
+            environment={
+                **BASE,
+                "VENUE_BUDGET_SHARES": "1",
+                **variables,
+                "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+            },
             time_scale=TIME_SCALE,
             wait_scale=wait_scale,
             schedules=False,

@@ -242,7 +242,7 @@ def test_leaders_are_apart(engine: Engine, past: int) -> None:
 
 BODIES = {
     "not JSON": ("{", "body"),
-    "another version": ('{"v":2,"message":{}}', "v"),
+    "another version": ('{"v":3,"message":{}}', "v"),
     "no message": ('{"v":1}', "message"),
     "a number for an address": ('{"v":1,"message":{"leader":5}}', "message.leader"),
     "an amount as text": (None, "message.chain.0.leg.shares"),

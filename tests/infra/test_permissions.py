@@ -28,7 +28,7 @@ def test_what_the_policy_does_not_give_is_refused(tmp_path: Path) -> None:
     stand_in = Path(__file__).parent / "stand_in" / "app.py"
     text = stand_in.read_text().replace(
         'ticks["mark_portfolios"] += 1',
-        'boto3.client("sqs").get_queue_url(QueueName="papercopy-local-polls")',
+        'boto3.client("sqs").get_queue_url(QueueName="papercopy-local-fills.fifo")',
     )
     (tmp_path / "app.py").write_text(text)
     with AwsEngine(project=tmp_path, schedules=False) as engine:
@@ -48,7 +48,7 @@ def test_the_application_deploys_and_answers_within_its_policies() -> None:
 
 def _drive_the_application(environment: dict[str, str]) -> None:
     with AwsEngine(environment=environment, schedules=False, time_scale=0.01) as engine:
-        for schedule in ("poll_tick", "sweep", "mark_portfolios"):
+        for schedule in ("poll_tick", "sweep", "mark_portfolios", "measure"):
             engine.fire(schedule)
         with urllib.request.urlopen(engine.api_url + "/api/health", timeout=10) as answer:
             assert json.loads(answer.read())["engine"] == "aws"

@@ -52,7 +52,8 @@ def test_average_cost_and_realized_gain() -> None:
 
 def test_selling_everything_takes_out_every_micro_of_cost() -> None:
     _, positions = fold(HEAD, [OPENING, entry(1, 3, -10), entry(2, -1, 4), entry(3, -2, 9)])
-    assert positions[YES, LEADER] == Position("main/global", 1, YES, LEADER, 0, 0, 3)
+    position = positions[YES, LEADER]
+    assert (position.shares, position.cost, position.realized) == (0, 0, 3)
 
 
 def test_settlement_realizes_what_was_paid_out() -> None:

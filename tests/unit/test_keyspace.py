@@ -9,21 +9,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import keyspace as k
+from chalicelib.domain.completeness import HourTally
+from chalicelib.domain.consumption import Consumed
 from chalicelib.domain.decision import decide
 from chalicelib.domain.fee import FeeSchedule
-from chalicelib.domain.group import Fill
+from chalicelib.domain.group import Correction, Fill
 from chalicelib.domain.lane import Attempt, Work
+from chalicelib.domain.leader_event import LeaderEvent, WaitingEvent
 from chalicelib.domain.ledger import Entry
+from chalicelib.domain.market_lists import MarketLists
+from chalicelib.domain.market_sync import DigestPage, SyncState
 from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.registry import (
+    CatchUp,
+    ChainCursor,
+    Check,
     Cursor,
+    ExchangeContract,
     Heartbeat,
+    HoldingsCheck,
+    HoldingsSheet,
     Leader,
     MarkSheet,
     PortfolioRef,
+    RawPayload,
     SettingsRow,
+    TapeRequest,
     TokenPointer,
+    WalletOwner,
 )
+from chalicelib.domain.tape_text import TapeSegment
 from chalicelib.domain.trade import new_trade
 from tests.unit.test_domain_decision import BUY, group
 from tests.unit.wire import CONDITION, LEADER, NOW_MS, YES, hash_of, market
@@ -53,6 +68,20 @@ ATTEMPT = Attempt(
 )
 FILL = Fill("t:3", "t", 3, LEADER, YES, "BUY", 5, 2, None, 7, NOW_MS, NOW_MS)
 ENTRY = Entry("main/global", 2, 1, "FEE", "a1", YES, LEADER, 0, -1, NOW_MS, order=12)
+EVENT = LeaderEvent(
+    event_id="e1",
+    leader=LEADER,
+    wallet=LEADER,
+    kind="SPLIT",
+    tx_hash=hash_of("tx"),
+    condition_id=CONDITION,
+    token_id="",
+    outcome_index=None,
+    rows=(),
+    ts_block=NOW_MS,
+    ts_seen=NOW_MS,
+    state="waiting",
+)
 
 # 1_795_000_000_000 ms is 2026-11-18.
 PLACES = [
@@ -74,6 +103,7 @@ PLACES = [
         f"position#{YES}#{LEADER}",
     ),
     (ATTEMPT, "portfolio", "main/global#2", "attempt#1795000000000#a1"),
+    (Consumed("main/global", 2, YES), "portfolio", "main/global#2", f"consumed#{YES}"),
     (Leader(LEADER, "n", (LEADER,), "on", 0), "registry", "leaders", LEADER),
     (
         PortfolioRef("main/global", "main", "global", "", 2),
@@ -86,7 +116,60 @@ PLACES = [
     (Cursor(LEADER, hash_of(1), 5), "registry", f"cursor#{LEADER}", hash_of(1)),
     (Heartbeat("polygon", 1, True), "registry", "heartbeats", "polygon"),
     (SettingsRow("global", "{}"), "registry", "settings", "global"),
-    (MarkSheet((), 1), "registry", "marks", "latest"),
+    (MarkSheet("", 1), "registry", "marks", "latest"),
+    (MarkSheet("", 1, "shadows"), "registry", "marks", "shadows"),
+    (MarketLists("main"), "registry", "market_lists", "main"),
+    (SyncState(), "registry", "market_sync", "-"),
+    (DigestPage(2, 7, ""), "registry", "market_digests", "000002#0007"),
+    (WalletOwner(LEADER, LEADER), "registry", f"wallet#{LEADER}", "-"),
+    (
+        HoldingsSheet(LEADER, 2, NOW_MS, 3, 4, ()),
+        "activity",
+        f"holdings#{LEADER}",
+        "000002#1795000000000#003",
+    ),
+    (HoldingsCheck(LEADER), "registry", "holdings_checks", LEADER),
+    (EVENT, "activity", "event#e1", "-"),
+    (WaitingEvent("e1", LEADER, NOW_MS), "activity", "waiting_events", "1795000000000#e1"),
+    (
+        HourTally(LEADER, NOW_MS, NOW_MS, NOW_MS),
+        "activity",
+        f"hours#{LEADER}",
+        "1795000000000",
+    ),
+    (Correction("t", 4, -5, NOW_MS), "activity", "trade#t", "correction#000004"),
+    (
+        Check("t", LEADER, LEADER, hash_of("tx"), YES, "BUY", "removed", 1, 2, NOW_MS),
+        "activity",
+        "checks",
+        "1795000000000#t#removed",
+    ),
+    (
+        RawPayload("t", 2, "api", NOW_MS, ""),
+        "activity",
+        "raw#t",
+        "000002#api",
+    ),
+    (
+        CatchUp(LEADER, NOW_MS, NOW_MS + 1, "start"),
+        "registry",
+        "catch_ups",
+        f"{LEADER}#1795000000000",
+    ),
+    (ExchangeContract(LEADER, "v3", True), "registry", "exchanges", LEADER),
+    (ChainCursor(LEADER, 5), "registry", "chain_cursors", LEADER),
+    (
+        TapeRequest(YES, NOW_MS - 1, NOW_MS),
+        "activity",
+        "tape_requests",
+        f"1795000000000#{YES}#1794999999999",
+    ),
+    (
+        TapeSegment(YES, "w1", NOW_MS, NOW_MS + 1, True, False, "d", ""),
+        "activity",
+        f"tape#{YES}",
+        "1795000000000#w1",
+    ),
 ]
 
 
@@ -104,6 +187,7 @@ def test_listings_and_life_times() -> None:
     assert k.place_of(TRADE).feed == ("trades#2026-11-18", f"1795000000000#{TRADE.trade_id}")
     assert k.place_of(TRADE).ttl == NOW_MS // 1000 + 400 * 86_400
     assert k.place_of(ATTEMPT).feed == ("attempts#main#2026-11-18", "1795000000000#a1")
+    assert k.place_of(EVENT).feed == ("events#2026-11-18", "1795000000000#e1")
     assert k.place_of(FILL).ttl == NOW_MS // 1000 + 90 * 86_400
     for record, table, *_ in PLACES:
         place = k.place_of(record)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from chalicelib.adapters.clock import ManualClock
 from chalicelib.adapters.embedded.memory_store import MemoryStore
@@ -16,11 +17,20 @@ from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.lane import Attempt
 from chalicelib.domain.ledger import Entry, digest
 from chalicelib.domain.market import Market
+from chalicelib.domain.market_sync import DIGEST_BYTES
 from chalicelib.domain.orderbook import Book, Level
 from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.trade import ApiRow, ChainLeg
 from chalicelib.keyspace import day, head_key, portfolio_pk
-from chalicelib.ports import ActivityPoll, CopyRun, Store
+from chalicelib.ports import (
+    ActivityPoll,
+    CopyRun,
+    Holding,
+    Holdings,
+    ListedMarket,
+    MarketPage,
+    Store,
+)
 from chalicelib.services.market_directory import store_market
 from chalicelib.services.portfolios import all_portfolios, positions_of
 
@@ -31,6 +41,7 @@ OPPOSITE = "987654321098765432109876543210"
 CONDITION = "0x" + "c" * 64
 T0 = 1_795_000_000_000
 CASH = 10_000_000_000
+HOLDINGS_LAG_MS = 10_000
 M = 1_000_000
 
 
@@ -68,6 +79,8 @@ class ScriptedVenue:
         self.books: dict[str, Book | None] = {TOKEN: book()}
         self.market: Market | None = market()
         self.activity: ActivityPoll = ActivityPoll((), ())
+        self.held: tuple[Holding, ...] = ()
+        self.lag: int | None = None
         self.down = False
         self.book_calls = 0
 
@@ -94,13 +107,58 @@ class ScriptedVenue:
         if self.market:
             yield self.market
 
+    def market_page(self, after: str, is_known: Callable[[int, bytes], bool]) -> MarketPage:
+        self._answer()
+        if self.market is None or self.market.closed:
+            return MarketPage((), (), "")
+        digest = sha256(repr(self.market).encode()).digest()[:DIGEST_BYTES]
+        new = () if is_known(1, digest) else (ListedMarket(1, digest, self.market),)
+        return MarketPage((1,), new, "")
+
+    def markets_numbered(self, numbers: Sequence[int]) -> Mapping[int, Market]:
+        self._answer()
+        return {1: self.market} if self.market and 1 in numbers else {}
+
     def market_of_token(self, token_id: str) -> Market | None:
         self._answer()
         return self.market if self.market and token_id in self.market.tokens else None
 
-    def poll(self, wallet: str, since_seconds: int) -> ActivityPoll:
+    def market_of_condition(self, condition_id: str) -> Market | None:
+        self._answer()
+        return self.market if self.market and condition_id == self.market.condition_id else None
+
+    def poll(
+        self, wallet: str, since_seconds: int, until_seconds: int | None = None
+    ) -> ActivityPoll:
         self._answer()
         return self.activity
+
+    def lag_seconds(self) -> int | None:
+        return self.lag
+
+    def holdings(self, wallet: str) -> Holdings:
+        self._answer()
+        return Holdings(self.clock.now_ms() - HOLDINGS_LAG_MS, self.held)
+
+
+class ScriptedNode:
+    """Receipts as a test sets them; a transaction without one is unknown to the node."""
+
+    def __init__(self) -> None:
+        self.receipts: dict[str, tuple[Mapping[str, object], ...]] = {}
+        self.head = 1_000
+        self.down = False
+        self.calls = 0
+
+    def receipt_logs(self, tx_hash: str) -> tuple[Mapping[str, object], ...] | None:
+        self.calls += 1
+        if self.down:
+            raise Retryable("the node does not answer")
+        return self.receipts.get(tx_hash)
+
+    def block_number(self) -> int:
+        self.calls += 1
+        return self.head
 
 
 class RecordingWorkflows:
@@ -120,6 +178,12 @@ class RecordingQueue:
         if self.down:
             raise Retryable("the queue does not answer")
         self.messages += messages
+
+    def prepare(self, message: FillMessage) -> FillMessage:
+        return message
+
+    def send_prepared(self, prepared: Sequence[FillMessage]) -> None:
+        self.send(prepared)
 
 
 class RecordingQuarantine:
@@ -143,6 +207,7 @@ class System:
 
     def __post_init__(self) -> None:
         self.venue = ScriptedVenue(self.clock)
+        self.node = ScriptedNode()
         self.services = self.wire(self.store)
 
     def wire(self, store: Store) -> Services:
@@ -156,6 +221,8 @@ class System:
                 catalogue=self.venue,
                 books=self.venue,
                 midpoints=self.venue,
+                holdings=self.venue,
+                receipts=self.node,
                 clock=self.clock,
                 metrics=self.metrics,
             ),

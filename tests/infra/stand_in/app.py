@@ -73,6 +73,11 @@ def sync_markets(event):
     ticks["sync_markets"] += 1
 
 
+@app.schedule(Rate(5, unit=Rate.MINUTES), name="measure")
+def measure(event):
+    ticks["measure"] += 1
+
+
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="mark_portfolios")
 def mark_portfolios(event):
     ticks["mark_portfolios"] += 1
