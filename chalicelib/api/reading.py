@@ -1,4 +1,4 @@
-"""The pages' data: health, overview, trades, copy attempts."""
+"""The pages' data: health, overview, trades, copy attempts, completeness, latency."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _one_of(text: str | None, field: str, *allowed: str) -> str | None:
     return text
 
 
-def _answered(view: Callable[[], Mapping[str, Any]]) -> Response:
+def _answered(view: Callable[[], Mapping[str, Any] | None]) -> Response:
     try:
         body = view()
     except InvalidInput as error:
@@ -63,6 +63,8 @@ def _answered(view: Callable[[], Mapping[str, Any]]) -> Response:
         # Chalice would answer in a form of its own; the log gets what went wrong.
         _log.exception("the API failed")
         return problem(500, "Internal error", "The request could not be answered.")
+    if body is None:
+        return problem(404, "Not found", "There is nothing of this name.")
     return answer(body, reading.current_request.headers.get("if-none-match"))
 
 
@@ -112,5 +114,50 @@ def copy_attempts() -> Response:
             query.get("portfolio"),
             _one_of(query.get("decision"), "decision", "EXECUTE", "SKIP"),
         )
+
+    return _answered(view)
+
+
+@reading.route("/copy-attempts/{attempt}", methods=["GET"])
+def copy_attempt(attempt: str) -> Response:
+    """One attempt in full, named by the `ref` of its row."""
+
+    def view() -> Mapping[str, Any] | None:
+        _query()
+        return Sources.read().copy_attempt(attempt)
+
+    return _answered(view)
+
+
+@reading.route("/copy-attempts/{attempt}/tape", methods=["GET"])
+def tape(attempt: str) -> Response:
+    """The recorded book around one attempt."""
+
+    def view() -> Mapping[str, Any] | None:
+        _query()
+        return Sources.read().tape(attempt)
+
+    return _answered(view)
+
+
+@reading.route("/completeness", methods=["GET"])
+def completeness() -> Response:
+    """What was detected per leader and hour, newest first: `limit`, `cursor`, `leader`."""
+
+    def view() -> Mapping[str, Any]:
+        query = _query("limit", "cursor", "leader")
+        leader = address(query["leader"], "leader") if "leader" in query else None
+        return Sources.read().completeness(query.get("cursor"), _limit(query.get("limit")), leader)
+
+    return _answered(view)
+
+
+@reading.route("/latency", methods=["GET"])
+def latency() -> Response:
+    """How long after its block a trade was seen, decided, placed and done: percentiles of a day."""
+
+    def view() -> Mapping[str, Any]:
+        _query()
+        return Sources.read().latency()
 
     return _answered(view)

@@ -5,8 +5,8 @@ import { observeServerTime, serverNow } from "./clock.js";
 export const POLL_INTERVAL_MS = 5_000;
 export const RETRY_DELAY_MS_MAX = 60_000;
 export const REQUEST_TIMEOUT_MS = 10_000;
-/** Data that no answer has confirmed for this long is called stale. */
-export const STALE_AFTER_MS = 15_000;
+/** Data that no answer has confirmed for this long after it was due is called stale. */
+export const STALE_AFTER_DUE_MS = 10_000;
 
 /** What the API said, or why nothing was heard, in words that can be shown. */
 export class ApiError extends Error {
@@ -64,28 +64,33 @@ const EMPTY = { value: null, confirmedAt: null, error: null };
 /**
  * Keeps one resource current.
  *
- * `snapshot` is `{url, value, confirmedAt, error}`: the last good value stays while requests fail;
+ * `snapshot` is `{url, intervalMs, value, confirmedAt, error}`: the last good value stays while requests fail;
  * `confirmedAt` is this browser's time of the last answer that proved it current, and `error` is
  * `{title, detail, status, since, failures, retryAt}` with `since` in server time.
  */
 export class Poller {
   #url;
   #isValid;
+  #intervalMs;
+  #isFinal;
   #etag = null;
   #timer = null;
   #request = null;
   #running = false;
   #listeners = new Set();
 
-  constructor(url, isValid) {
+  constructor(url, isValid, { intervalMs = POLL_INTERVAL_MS, isFinal = () => false } = {}) {
     this.#url = url;
     this.#isValid = isValid;
-    this.snapshot = { url, ...EMPTY };
-    document.addEventListener("visibilitychange", () => {
-      if (document.hidden) this.#clearTimer();
-      else if (this.#running && !this.#request) this.pollNow();
-    });
+    this.#intervalMs = intervalMs;
+    this.#isFinal = isFinal;
+    this.snapshot = { url, intervalMs, ...EMPTY };
   }
+
+  #onVisibility = () => {
+    if (document.hidden) this.#clearTimer();
+    else if (this.#running && !this.#request && !this.#isOver()) this.pollNow();
+  };
 
   subscribe(listener) {
     this.#listeners.add(listener);
@@ -95,7 +100,17 @@ export class Poller {
   start() {
     if (this.#running) return;
     this.#running = true;
+    document.addEventListener("visibilitychange", this.#onVisibility);
     this.pollNow();
+  }
+
+  /** Ends polling for good; a request under way is given up. */
+  stop() {
+    this.#running = false;
+    document.removeEventListener("visibilitychange", this.#onVisibility);
+    this.#clearTimer();
+    this.#request?.abort();
+    this.#request = null;
   }
 
   /** Points the poller at another query of the same resource; what was shown is dropped. */
@@ -103,7 +118,7 @@ export class Poller {
     if (url === this.#url) return;
     this.#url = url;
     this.#etag = null;
-    this.#publish({ url, ...EMPTY });
+    this.#publish({ url, intervalMs: this.#intervalMs, ...EMPTY });
     if (this.#running) this.pollNow();
   }
 
@@ -140,7 +155,7 @@ export class Poller {
       observeServerTime(answer.value.now);
     }
     const value = answer ? answer.value : this.snapshot.value;
-    this.#publish({ url: this.#url, value, confirmedAt: Date.now(), error: null });
+    this.#publish({ ...this.snapshot, value, confirmedAt: Date.now(), error: null });
   }
 
   #fail(error) {
@@ -162,10 +177,16 @@ export class Poller {
   }
 
   #schedule() {
-    if (!this.#running || document.hidden) return;
+    if (!this.#running || document.hidden || this.#isOver()) return;
     const { error } = this.snapshot;
-    const delayMs = error ? error.retryAt - Date.now() : POLL_INTERVAL_MS;
+    const delayMs = error ? error.retryAt - Date.now() : this.#intervalMs;
     this.#timer = setTimeout(() => this.pollNow(), Math.max(0, delayMs));
+  }
+
+  /** Whether the last answer is one that nothing can change any more. */
+  #isOver() {
+    const { value, error } = this.snapshot;
+    return !error && value !== null && this.#isFinal(value);
   }
 
   #clearTimer() {

@@ -1,14 +1,17 @@
 import { useEffect } from "preact/hooks";
 
 import { Attempts } from "./components/attempts.js";
+import { Completeness } from "./components/completeness.js";
 import { ConnectionBar } from "./components/connection.js";
 import { Fills } from "./components/fills.js";
 import { Header } from "./components/header.js";
 import { Headline } from "./components/headline.js";
 import { HealthStrip } from "./components/health.js";
 import { Intro, useIntro } from "./components/intro.js";
+import { Latency } from "./components/latency.js";
 import { Leaders } from "./components/leaders.js";
 import { Portfolios } from "./components/portfolios.js";
+import { Warnings } from "./components/warnings.js";
 import { useFilter } from "./hooks.js";
 import { html } from "./html.js";
 import { attemptsUrl } from "./resources.js";
@@ -21,12 +24,15 @@ export function App({ resources }) {
     <${Header} resources=${resources} introOpen=${introOpen} setIntroOpen=${setIntroOpen} />
     <main id="main" tabindex="-1">
       ${introOpen ? html`<${Intro} close=${() => setIntroOpen(false)} />` : null}
+      <${Warnings} resources=${resources} />
       <${HealthStrip} resources=${resources} />
       <${Headline} resources=${resources} />
       <div class="columns">
         <${Portfolios} resources=${resources} />
         <${Leaders} resources=${resources} />
       </div>
+      <${Completeness} resources=${resources} />
+      <${Latency} resources=${resources} />
       <${Fills} resources=${resources} />
       <${Attempts} resources=${resources} filter=${filter} setFilter=${setFilter} />
     </main>

@@ -3,13 +3,16 @@
 
 const DECISIONS = ["EXECUTE", "SKIP"];
 const PORTFOLIO_ID_LENGTH_MAX = 200;
+const ATTEMPT_REF = /^[A-Za-z0-9_-]{1,400}$/;
 
 export function readFilter(hash = location.hash) {
   const parameters = new URLSearchParams(hash.split("?")[1] ?? "");
   const decision = parameters.get("decision");
+  const attempt = parameters.get("attempt") ?? "";
   return {
     portfolio: (parameters.get("portfolio") ?? "").slice(0, PORTFOLIO_ID_LENGTH_MAX),
     decision: DECISIONS.includes(decision) ? decision : "",
+    attempt: ATTEMPT_REF.test(attempt) ? attempt : "",
   };
 }
 

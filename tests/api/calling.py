@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chalice.app import Chalice
 
 from chalicelib.api.reading import Sources, reading
+from chalicelib.domain.rules import CopyRules, SystemRules
 from chalicelib.ports import Store
+from chalicelib.services.market_directory import MarketDirectory
+from chalicelib.services.read_models import ReadModels
 from infra.local.http_server import proxy_event
 from tests.workflow.harness import OTHER, M, System, chain, leg
 
@@ -33,17 +36,33 @@ class Answer:
         return rows
 
 
+@dataclass
+class FixedRules:
+    """Rules as a test sets them, one set of copy rules for all leaders."""
+
+    copying: CopyRules = field(default_factory=CopyRules)
+    detecting: SystemRules = field(default_factory=SystemRules)
+
+    def rules_for(self, leader: str) -> CopyRules:
+        return self.copying
+
+    def system(self) -> SystemRules:
+        return self.detecting
+
+
 class Api:
     """Every answer is checked for what all of them share."""
 
     def __init__(self, system: System, *, store: Store | None = None) -> None:
-        self.mode = "both"
+        self.rules = FixedRules()
         self.queues = dict(NO_QUEUES)
-        services = system.wire(store) if store else system.services
+        kept = store or system.store
+        directory = MarketDirectory(kept, system.venue, system.clock)
+        read = ReadModels(kept, directory, system.clock, self.rules)
         self._app = Chalice(app_name="papercopy-test", configure_logs=False)
         self._app.register_blueprint(reading)
-        Sources.read = lambda: services.read
-        Sources.health = lambda: services.read.health(self.mode, "default", FACTS, self.queues)
+        Sources.read = lambda: read
+        Sources.health = lambda: read.health(FACTS, self.queues)
 
     def get(self, target: str, headers: Mapping[str, str] | None = None) -> Answer:
         sent = list((headers or {}).items())
@@ -97,3 +116,9 @@ def trading(days: int, trades_per_day: int, *, other_every: int = 5) -> System:
         if each < days - 1:
             system.clock.advance(86_400_000 - trades_per_day * 2 * MINUTE_MS)
     return system
+
+
+def measure(system: System) -> None:
+    """Hold the last day against a record in which the venue shows nothing."""
+    system.clock.advance(2 * MINUTE_MS)
+    system.services.measure()

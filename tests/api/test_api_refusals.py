@@ -16,7 +16,7 @@ from tests.api.calling import Api, trading
 from tests.workflow.harness import System
 
 SYSTEM = trading(days=2, trades_per_day=4)
-LISTINGS = ("/api/trades", "/api/copy-attempts")
+LISTINGS = ("/api/trades", "/api/copy-attempts", "/api/completeness")
 TEXT = st.text(max_size=60)
 
 
@@ -47,6 +47,9 @@ def api() -> Api:
         ("/api/copy-attempts?decision=MAYBE", "decision"),
         ("/api/copy-attempts?leader=0x1", "leader"),
         ("/api/copy-attempts?cursor=nonsense", "cursor"),
+        ("/api/completeness?decision=SKIP", "decision"),
+        ("/api/completeness?cursor=nonsense", "cursor"),
+        ("/api/latency?leader=0x1", "leader"),
     ],
 )
 def test_a_wrong_parameter_is_named(api: Api, target: str, named: str) -> None:
@@ -81,7 +84,7 @@ def test_a_forged_cursor_never_breaks_the_sqlite_store(day: str, rest: str) -> N
 
 @settings(max_examples=100, deadline=None)
 @given(
-    path=st.sampled_from(["/api/health", "/api/overview", *LISTINGS]),
+    path=st.sampled_from(["/api/health", "/api/overview", "/api/latency", *LISTINGS]),
     query=st.dictionaries(
         st.sampled_from(["limit", "cursor", "leader", "portfolio", "decision", "x", ""]) | TEXT,
         TEXT,
@@ -100,7 +103,7 @@ def test_a_store_that_fails_is_503_and_says_what_failed(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "papercopy.sqlite3")
     api = Api(System(), store=store)
     store.close()
-    for path in ("/api/health", "/api/overview", *LISTINGS):
+    for path in ("/api/health", "/api/overview", "/api/latency", *LISTINGS):
         answer = api.get(path)
         assert answer.status == 503
         assert "closed" in answer.body["detail"]

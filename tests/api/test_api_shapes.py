@@ -7,18 +7,22 @@ from typing import Any
 
 import pytest
 
-from chalicelib.domain.registry import Heartbeat
+from chalicelib.domain.registry import Drift, Heartbeat, HoldingsCheck
+from chalicelib.ports import Put
 from chalicelib.services.heartbeats import beat
-from tests.api.calling import Api, trading
+from tests.api.calling import Api, measure, trading
 from tests.browser import fixture_server
-from tests.workflow.harness import LEADER, OTHER, System
+from tests.workflow.harness import LEADER, OTHER, T0, TOKEN, M, System, chain, leg
 
-ROUTES = ("/api/health", "/api/overview", "/api/trades", "/api/copy-attempts")
+LISTINGS = ("/api/trades", "/api/copy-attempts", "/api/completeness")
+ROUTES = ("/api/health", "/api/overview", "/api/latency", *LISTINGS)
 
 
 @pytest.fixture(scope="module")
 def busy() -> System:
-    return trading(days=2, trades_per_day=8)
+    system = trading(days=2, trades_per_day=8)
+    measure(system)
+    return system
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def kinds(rows: list[dict[str, Any]]) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("path", ["/api/trades", "/api/copy-attempts"])
+@pytest.mark.parametrize("path", LISTINGS)
 def test_listings_have_the_fields_and_types_the_dashboard_reads(api: Api, path: str) -> None:
     answer, canned = api.get(path), expected(path)
     assert set(answer.body) == set(canned) == {"items", "next_cursor"}
@@ -92,14 +96,72 @@ def test_health_has_the_fields_the_dashboard_reads(busy: System) -> None:
     beat(busy.store, Heartbeat("watcher", now, True, "listening", now, now, 7, now))
     answer, canned = Api(busy).get("/api/health"), expected("/api/health")
     assert set(answer.body) == set(canned)
-    for part in ("mode", "chain", "api", "registry", "queues"):
+    for part in ("mode", "chain", "api", "registry", "queues", "completeness"):
         assert set(answer.body[part]) == set(canned[part]), part
+
+
+def test_latency_has_the_fields_the_dashboard_reads(api: Api) -> None:
+    answer, canned = api.get("/api/latency").body, expected("/api/latency")
+    assert set(answer) == set(canned)
+    assert set(answer["overall"]) == set(canned["overall"])
+    assert fields(answer["leaders"]) == fields(canned["leaders"])
+    for part in (answer["overall"], *answer["leaders"]):
+        assert [row["stage"] for row in part["stages"]] == list(fixture_server.STAGES)
+        assert fields(part["stages"]) == fields(canned["overall"]["stages"])
+
+
+def test_latency_of_all_leaders_counts_each_of_them(api: Api) -> None:
+    answer = api.get("/api/latency").body
+    for place, row in enumerate(answer["overall"]["stages"]):
+        parts = [leader["stages"][place]["count"] for leader in answer["leaders"]]
+        assert row["count"] == sum(parts)
+    chain = answer["overall"]["stages"][0]
+    assert chain["count"] > 0 and chain["p50_ms"] == chain["p99_ms"] == 2_000
+
+
+def test_the_day_of_a_leader_is_the_sum_of_his_hours(api: Api) -> None:
+    hours = api.pages("/api/completeness", 3)
+    assert [row["ts_hour"] for row in hours] == sorted(
+        (row["ts_hour"] for row in hours), reverse=True
+    )
+    for leader in api.get("/api/overview").body["leaders"]:
+        his = [row for row in hours if row["leader"] == leader["leader"]]
+        assert his == api.pages(f"/api/completeness?leader={leader['leader']}", 50)
+        for name, value in leader["completeness"].items():
+            if name != "ts_until":
+                assert value == sum(row[name] for row in his), name
+
+
+def test_a_leader_shows_when_his_positions_last_agreed() -> None:
+    system = System()
+    system.follow()
+    api = Api(system)
+    (before,) = api.get("/api/overview").body["leaders"]
+    assert before["positions_agreed_at"] is before["positions_checked_at"] is None
+    drift = (Drift(TOKEN, 5 * M, T0),)
+    system.store.commit([Put(HoldingsCheck(LEADER, T0 + 2, T0 + 1, 3, 0, drift))])
+    (after,) = api.get("/api/overview").body["leaders"]
+    assert (after["positions_agreed_at"], after["positions_checked_at"]) == (T0 + 1, T0 + 2)
+    assert after["positions_differing"] == 1
+
+
+def test_a_trade_that_may_not_be_copied_says_why() -> None:
+    system = System()
+    system.follow()
+    history = T0 - 3_600_000
+    system.services.ingest(chain([leg(100 * M, 500_000, ts_block=history)], backfill=True))
+    (row,) = Api(system).get("/api/trades").items
+    assert row["backfill"] and row["not_copied"]["code"] == "SKIP_BACKFILL"
+    assert row["not_copied"]["text"]
 
 
 def test_an_empty_system_answers_with_empty_lists() -> None:
     api = Api(System())
-    assert api.get("/api/trades").body == {"items": [], "next_cursor": None}
-    assert api.get("/api/copy-attempts").body == {"items": [], "next_cursor": None}
+    for path in LISTINGS:
+        assert api.get(path).body == {"items": [], "next_cursor": None}
+    latency = api.get("/api/latency").body
+    assert latency["leaders"] == []
+    assert {row["p50_ms"] for row in latency["overall"]["stages"]} == {None}
     overview = api.get("/api/overview").body
     assert overview["leaders"] == overview["portfolios"] == []
     assert set(overview["counts"].values()) == {0}
@@ -129,5 +191,6 @@ def test_the_tag_ignores_the_time_of_the_answer_but_no_change() -> None:
 
 def test_the_deployed_application_has_the_same_routes() -> None:
     deployed = importlib.import_module("app").app
-    assert {f"/api{path}" for path in deployed.routes} == set(ROUTES)
+    one = "/api/copy-attempts/{attempt}"
+    assert {f"/api{path}" for path in deployed.routes} == {*ROUTES, one, f"{one}/tape"}
     assert all(set(methods) == {"GET"} for methods in deployed.routes.values())

@@ -1,11 +1,13 @@
 """Serves the dashboard with canned answers, to test it and to look at it without an engine.
 
-    python fixture_server.py [--port 8899] [--state normal]
+    python -m tests.browser.fixture_server [--port 8899] [--state normal]
 
 prints its address. `POST /fixture?state=<state>` switches what the API answers: `normal`, `grown`
 (one more fill and attempt), `empty`, `error` (503 problem documents), `stalled` (no answer until
-the state changes), `degraded`, `hostile` (markup in every string a stranger controls).
-`GET /fixture` tells how many requests were made and how many were answered 304.
+the state changes), `degraded`, `overridden` (the environment overrides the stored mode),
+`hostile` (markup in every string a stranger controls), `gallery` (one attempt of every kind).
+`GET /fixture` tells how many requests were made and how many were answered 304,
+`GET /fixture/cases` the names of the gallery's attempts.
 The canned clock stands still, so that a screenshot can be taken again.
 """
 
@@ -16,17 +18,30 @@ import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+from chalicelib.domain.errors import InvalidInput
+from tests.browser.fixture_attempts import Gallery
+
 Json = dict[str, Any]
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "dashboard"
-STATES = ("normal", "grown", "empty", "error", "stalled", "degraded", "hostile")
+STATES = (
+    "normal",
+    "grown",
+    "empty",
+    "error",
+    "stalled",
+    "degraded",
+    "overridden",
+    "hostile",
+    "gallery",
+)
 NOW_MS = int(datetime(2026, 11, 20, 10, 16, 3, 250_000, tzinfo=UTC).timestamp() * 1_000)
 STALL_S_MAX = 30
 TRADES = 130
@@ -36,6 +51,9 @@ MARKUP = '<img src=x onerror="window.pwned=1"><b>bold</b>'
 SOCKET_DOWN = (
     "The chain socket is down; fills are detected by the Data API only, some seconds later."
 )
+
+INCOMPLETE = "2 of the venue's trades are missing here"
+OVERRIDE = "The environment overrides the stored setting: mode api is in force, both is stored."
 
 GLOBAL = "main/global"
 LEADERS = [
@@ -81,7 +99,22 @@ FIXED_ATTEMPT_STATUSES = {
     3: "PARTIAL",
     4: "NO_FILL",
 }
-SHARED_KEYS = ("leader", "leader_name", "token_id", "outcome", "question", "slug", "side")
+HISTORY = {
+    "code": "SKIP_BACKFILL",
+    "text": "The fill is history recovered later; history never trades.",
+}
+SHARED_KEYS = (
+    "leader",
+    "leader_name",
+    "token_id",
+    "outcome",
+    "question",
+    "slug",
+    "life_cycle",
+    "side",
+)
+LIFE_CYCLES = {2: "closing_soon", 3: "closed"}
+"""By market; the others are open."""
 STRANGERS_KEYS = {
     "name",
     "leader_name",
@@ -92,6 +125,7 @@ STRANGERS_KEYS = {
     "tx_hash",
     "detail",
     "reasons",
+    "warnings",
 }
 
 
@@ -125,6 +159,7 @@ def trade(index: int) -> Json:
         "outcome": outcomes[outcome],
         "question": question,
         "slug": "market-" + digest(question)[:8],
+        "life_cycle": LIFE_CYCLES.get([m[0] for m in MARKETS].index(question), "open"),
         "shares_micros": shares,
         "cash_micros": shares * price // MICROS,
         "fee_micros": 0,
@@ -140,7 +175,28 @@ def trade(index: int) -> Json:
         "first_source": "api" if chain is None else "chain",
         "state": state,
         "backfill": index in (9, 10),
+        "not_copied": HISTORY if index in (9, 10) else None,
     }
+
+
+@cache
+def gallery() -> Gallery:
+    return Gallery(NOW_MS, LEADERS, [question for question, _, _ in MARKETS])
+
+
+STAND_INS = {
+    "FILLED": "filled",
+    "PARTIAL": "resting partly filled",
+    "SUBMITTED": "resting unfilled",
+    "CANCELLED": "expired in part",
+    "NO_FILL": "expired unfilled",
+    "SKIPPED": "spread too wide",
+}
+
+
+def stand_in(status: str) -> str:
+    """The attempt in full that is shown for a canned row."""
+    return gallery().refs[STAND_INS[status]]
 
 
 def attempts_of(index: int) -> list[Json]:
@@ -173,8 +229,10 @@ def attempt(index: int, fill: Json, kind: str, portfolio: str) -> Json:
         codes = ["NO_LIQUIDITY_WITHIN_BOUNDS"]
     opened = (fill["ts_seen_chain"] or fill["ts_seen_api"]) + 40
     placed = opened + 2_750 + rng.randrange(251)
+    cost = None if vwap is None else vwap - price if buy else price - vwap
     return {
         "attempt_id": digest("attempt", index, kind),
+        "ref": stand_in(status),
         "group_id": digest("group", index),
         "portfolio_id": portfolio,
         "portfolio_kind": kind,
@@ -193,12 +251,17 @@ def attempt(index: int, fill: Json, kind: str, portfolio: str) -> Json:
         "best_micros": price + 1_000,
         "mid_micros": price,
         "spread_micros": 2_000,
-        "slippage_leader_micros": vwap - price if vwap else None,
+        "slippage_leader_micros": cost,
+        "slippage_mid_micros": cost,
+        "slippage_arrival_micros": None if cost is None else 0,
+        "ts_block": fill["ts_block"],
         "ts_opened": opened,
         "ts_decided": opened + 2_000,
         "ts_placed": placed if executed else None,
         "ts_first_fill": placed if filled else None,
         "ts_done": placed + 200 if executed and status != "SUBMITTED" else None,
+        "ts_expiry": placed + 30_000 if executed else None,
+        "known_until": placed + 200 if status == "SUBMITTED" else None,
         "book_source": ("rest" if fill["ts_seen_chain"] is None else "tape") if executed else None,
         "late_by_ms": 310,
     }
@@ -236,12 +299,109 @@ def portfolio(
     }
 
 
+HOUR_MS = 3_600_000
+HOURS = 24
+FIRST_HOUR_MS = NOW_MS // HOUR_MS * HOUR_MS - (HOURS - 1) * HOUR_MS
+
+
+def hour(leader: int, index: int, broken: bool) -> Json:
+    """A leader's tally of the hour `index` after the first one shown."""
+    address, name, _ = LEADERS[leader]
+    rng = random.Random(f"hour {leader} {index}")
+    busy = leader == 0 or rng.random() < 0.6
+    live = rng.randrange(20, 90) // (1 + 3 * leader) if busy else 0
+    recovered = rng.choice([0, 0, 0, 0, 3]) if busy else 0
+    start = FIRST_HOUR_MS + index * HOUR_MS
+    missed = 2 if broken and (leader, index) == (0, HOURS - 1) else 0
+    api_first = recovered + live // 12
+    return {
+        "leader": address,
+        "leader_name": name,
+        "ts_hour": start,
+        "ts_from": start,
+        "ts_until": min(start + HOUR_MS, NOW_MS - 130_000),
+        "final": index < HOURS - 1,
+        "live": live,
+        "recovered": recovered,
+        "missed": missed,
+        "duplicated": 0,
+        "unconfirmed": 1 if (leader, index) == (1, HOURS - 1) else 0,
+        "disagreeing": 0,
+        "chain_first": live + recovered - api_first,
+        "api_first": api_first,
+    }
+
+
+def hours(broken: bool) -> list[Json]:
+    """Newest hour first; the third leader was followed six hours ago."""
+    return [
+        hour(leader, index, broken)
+        for index in reversed(range(HOURS))
+        for leader in range(len(LEADERS))
+        if leader < 2 or index >= HOURS - 6
+    ]
+
+
+def day_of(leader: str, broken: bool) -> Json:
+    """The sums of a leader's hours."""
+    found = [row for row in hours(broken) if row["leader"] == leader]
+    names = [name for name, value in found[0].items() if type(value) is int and name[:3] != "ts_"]
+    sums: Json = {name: sum(row[name] for row in found) for name in names}
+    return {**sums, "ts_until": max(row["ts_until"] for row in found)}
+
+
+STAGES: dict[str, tuple[int, int, int]] = {
+    "chain": (2_000, 3_150, 5_000),
+    "api": (6_300, 12_500, 25_000),
+    "first_seen": (2_000, 3_150, 8_000),
+    "decided": (4_000, 6_300, 12_500),
+    "placed": (5_000, 6_300, 12_500),
+    "first_fill": (5_000, 6_300, 12_500),
+    "done": (5_000, 8_000, 16_000),
+}
+
+
+def distribution(rows: list[Json], seen: bool = True) -> Json:
+    return {
+        "chain_first": sum(row["chain_first"] for row in rows),
+        "api_first": sum(row["api_first"] for row in rows),
+        "stages": [
+            {
+                "stage": stage,
+                "count": 400 if seen else 0,
+                **dict(
+                    zip(("p50_ms", "p95_ms", "p99_ms"), lags if seen else [None] * 3, strict=True)
+                ),
+            }
+            for stage, lags in STAGES.items()
+        ],
+    }
+
+
+def latency(empty: bool) -> Json:
+    leaders = [] if empty else LEADERS
+    rows = [] if empty else hours(False)
+    return {
+        "now": NOW_MS,
+        "hours": HOURS,
+        "overall": distribution(rows, not empty),
+        "leaders": [
+            {
+                "leader": address,
+                "leader_name": name,
+                **distribution([r for r in rows if r["leader"] == address], name != LEADERS[2][1]),
+            }
+            for address, name, _ in leaders
+        ],
+    }
+
+
 def last_trade_at(leader: str, newest: int) -> int:
     fills = map(trade, range(newest, TRADES))
     return max(int(fill["ts_block"]) for fill in fills if fill["leader"] == leader)
 
 
-def overview(extra: int) -> Json:
+def overview(extra: int, broken: bool = False) -> Json:
     start = 10_000 * MICROS
     return {
         "now": NOW_MS,
@@ -251,6 +411,11 @@ def overview(extra: int) -> Json:
                 "name": name,
                 "wallets": [address] + ["0x" + "ab" * 20] * (name == "Kestrel"),
                 "state": state,
+                "followed_from": FIRST_HOUR_MS,
+                "positions_agreed_at": None if state == "sell_only" else NOW_MS - 190_000,
+                "positions_checked_at": NOW_MS - 190_000,
+                "positions_differing": 2 if state == "sell_only" else 0,
+                "completeness": day_of(address, broken),
                 "trades": trades + (extra if name == "Kestrel" else 0),
                 "last_trade_at": last_trade_at(address, -extra),
             }
@@ -301,7 +466,7 @@ def overview(extra: int) -> Json:
     }
 
 
-def health(status: str = "ok") -> Json:
+def health(status: str = "ok", overridden: bool = False) -> Json:
     broken = status != "ok"
     return {
         "status": status,
@@ -310,7 +475,10 @@ def health(status: str = "ok") -> Json:
         "version": "0.1.0",
         "now": NOW_MS,
         "venue": "simulated",
-        "mode": {"effective": "both", "source": "default"},
+        "mode": {"effective": "api", "source": "environment", "stored": "both"}
+        if overridden
+        else {"effective": "both", "source": "default", "stored": None},
+        "blocking": [],
         "chain": {
             "state": "down" if broken else "up",
             "last_block": 79_412_004,
@@ -326,7 +494,13 @@ def health(status: str = "ok") -> Json:
             "dead": 2 if broken else 0,
             "failures": 5 if broken else 0,
         },
-        "reasons": [SOCKET_DOWN] if broken else [],
+        "completeness": {
+            "state": "degraded" if broken else "ok",
+            "measured_at": NOW_MS - 12_000,
+            "detail": INCOMPLETE if broken else "",
+        },
+        "reasons": [SOCKET_DOWN, f"Completeness: {INCOMPLETE}."] if broken else [],
+        "warnings": [OVERRIDE] if overridden else [],
     }
 
 
@@ -357,25 +531,40 @@ def deface(value: Any, key: str = "") -> Any:
 def answer(path: str, query: dict[str, str], state: str) -> Json | None:
     """What the API says to one request in a state; None for an unknown path."""
     grown = 1 if state == "grown" else 0
+    broken = state == "degraded"
     rows = range(-grown, 0 if state == "empty" else TRADES)
 
     def attempts() -> Json:
         found = [row for index in rows for row in attempts_of(index)]
+        if state == "gallery":
+            found = gallery().listing()
         for parameter, key in (("portfolio", "portfolio_id"), ("decision", "decision")):
             if parameter in query:
                 found = [row for row in found if row[key] == query[parameter]]
         return page(found, query)
 
     routes: dict[str, Callable[[], Json]] = {
-        "/api/health": lambda: health("degraded" if state == "degraded" else "ok"),
-        "/api/overview": lambda: EMPTY_OVERVIEW if state == "empty" else overview(grown),
+        "/api/health": lambda: health("degraded" if broken else "ok", state == "overridden"),
+        "/api/overview": lambda: EMPTY_OVERVIEW if state == "empty" else overview(grown, broken),
+        "/api/completeness": lambda: page([] if state == "empty" else hours(broken), query),
+        "/api/latency": lambda: latency(state == "empty"),
         "/api/trades": lambda: page([trade(index) for index in rows], query),
         "/api/copy-attempts": attempts,
     }
-    if path not in routes:
+    document = routes[path]() if path in routes else one_attempt(path)
+    if document is None:
         return None
-    document = routes[path]()
     return deface(document) if state == "hostile" else document
+
+
+def one_attempt(path: str) -> Json | None:
+    ref, _, part = path.removeprefix("/api/copy-attempts/").partition("/")
+    if not path.startswith("/api/copy-attempts/") or part not in ("", "tape"):
+        return None
+    try:
+        return gallery().tape(ref) if part else gallery().detail(ref)
+    except InvalidInput:
+        return None
 
 
 class FixtureState:
@@ -403,6 +592,8 @@ class Handler(SimpleHTTPRequestHandler):
         if url.path == "/fixture":
             counts = {"requests": self.fixture.requests, "not_modified": self.fixture.not_modified}
             self.send_document(HTTPStatus.OK, counts)
+        elif url.path == "/fixture/cases":
+            self.send_document(HTTPStatus.OK, gallery().refs)
         elif url.path.startswith("/api/"):
             self.answer_api(url.path, dict(parse_qsl(url.query)))
         else:

@@ -10,6 +10,7 @@ import { openPage, withBrowser } from "./browser.mjs";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const POLL_MS = 5_000;
+const MEASURED_MS = 20_000;
 const SCENARIO_MS_MAX = 25_000;
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 const REFUSED = /the server responded with a status of 503/;
@@ -48,10 +49,23 @@ async function expectText(locator, pattern) {
   assert.match(text, pattern);
 }
 
+/** Waits until a check passes, and fails with what it says last. */
+async function eventually(check) {
+  const deadline = Date.now() + 4_000;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 40));
+    }
+  }
+}
+
 const rowsOf = (page, table) => page.locator(`.table-${table} tbody tr`);
 
 const loaded = async (page) => {
-  for (const table of ["portfolios", "leaders", "fills", "attempts"]) await rowsOf(page, table).first().waitFor();
+  for (const table of ["portfolios", "leaders", "completeness", "latency", "fills", "attempts"]) await rowsOf(page, table).first().waitFor();
 };
 
 async function assertNoAxeViolations(page, what) {
@@ -73,10 +87,12 @@ const scenarios = {
     await visit(browser, {}, async (page) => {
       await loaded(page);
       await expectText(page.locator(".masthead"), /papercopy\s*paper\s*simulated venue\s*Mode both chain \+ Data API, by default/);
+      assert.equal(await page.locator(".warnings").count(), 0);
       await expectText(page.locator(".health"), /Chain socket\s*up\s*block 79,412,004, \d s ago[^]*last poll \d s ago[^]*48,211/);
       await expectText(rowsOf(page, "portfolios").first(), /Global\s*all leaders[^]*10,075\.59\s*\+75\.59\s*\+0\.76/);
       await expectText(rowsOf(page, "portfolios").nth(3), /quiet-otter\s*executable[^]*\u221210\.75/);
-      await expectText(rowsOf(page, "leaders").first(), /Kestrel\s*0x\w{4}…\w{4}[^]*on\s*1,412\s*1 min ago\s*24,333\.57/);
+      await expectText(rowsOf(page, "leaders").first(), /Kestrel\s*0x\w{4}…\w{4}[^]*on\s*1,412\s*1 min ago\s*24,333\.57\s*agree\s*3 min ago/);
+      await expectText(rowsOf(page, "leaders").nth(2), /sell only[^]*2 differ\s*never agreed/);
       await expectText(rowsOf(page, "fills").first(), /10:15:43\s*2\d s ago\s*quiet-otter[^]*BUY\s*4,642\.55\s*0\.933\s*4,331\.50\s*maker\s*\+1\.4 s chain first\s*not seen by api\s*chain only/);
       await expectText(rowsOf(page, "attempts").nth(2), /global[^]*executed\s*filled[^]*13\.80\s*of 13\.80[^]*\u22120\.40¢\s*worse[^]*snapshot/);
       await expectText(rowsOf(page, "attempts").nth(4), /skipped\s*NO_POSITION\s*We hold nothing of this leader/);
@@ -84,7 +100,7 @@ const scenarios = {
       assert.match(await link.getAttribute("href"), /^https:\/\/polymarket\.com\/profile\/0x[0-9a-f]{40}$/);
       assert.equal(await link.getAttribute("rel"), "noreferrer");
       assert.match(await page.locator(".table-fills time").first().getAttribute("title"), /^2026-11-20 10:15:43\.000 UTC$/);
-      for (const caption of ["Portfolios", "Followed leaders", "Latest fills of the leaders", "Latest copy attempts"]) {
+      for (const caption of ["Portfolios", "Followed leaders", "Completeness per leader", "Latency per leader", "Latest fills of the leaders", "Latest copy attempts"]) {
         assert.equal(await page.getByRole("table", { name: caption, exact: true }).count(), 1, caption);
       }
     });
@@ -123,9 +139,10 @@ const scenarios = {
       await loaded(page);
       const before = await requestsSoFar();
       await page.clock.runFor(POLL_MS + 100);
-      await page.waitForTimeout(150);
-      const after = await requestsSoFar();
-      assert.ok(after.not_modified >= before.not_modified + 4, "all four answers were 304");
+      await eventually(async () => {
+        const { not_modified: answers } = await requestsSoFar();
+        assert.ok(answers >= before.not_modified + 4, `${answers - before.not_modified} of four answers were 304`);
+      });
       await page.evaluate(() => {
         Object.defineProperty(document, "hidden", { value: true, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
@@ -150,9 +167,11 @@ const scenarios = {
       await expectText(page.locator(".panel-attempts"), /No copy attempts yet\./);
       await expectText(page.locator(".panel-leaders"), /No wallet is followed yet\./);
       await expectText(page.locator(".panel-portfolios"), /No portfolios yet\./);
+      await expectText(page.locator(".panel-completeness"), /Nothing measured yet\./);
+      await expectText(page.locator(".panel-latency"), /No delays measured yet\./);
       await assertNoAxeViolations(page, "empty");
       await setState("normal");
-      await page.clock.runFor(POLL_MS + 100);
+      await page.clock.runFor(MEASURED_MS + 100);
       await loaded(page);
     });
   },
@@ -160,7 +179,7 @@ const scenarios = {
   async "loading"(browser) {
     await visit(browser, { state: "stalled" }, async (page) => {
       await page.locator(".panel-fills .skeleton").waitFor();
-      assert.equal(await page.locator("[aria-busy=true]").count(), 4);
+      assert.equal(await page.locator("[aria-busy=true]").count(), 6);
       await expectText(page.locator(".panel-fills .freshness"), /^loading$/);
       await setState("normal");
       await loaded(page);
@@ -171,7 +190,7 @@ const scenarios = {
   async "error before any data"(browser) {
     await visit(browser, { state: "error", allowed: REFUSED }, async (page) => {
       await expectText(page.locator(".panel-fills"), /Nothing to show yet\. Service Unavailable \(503\): the store does not answer\./);
-      await expectText(page.locator(".connection"), /Cannot load health, portfolios and leaders, fills, and copy attempts\.[^]*Since \d\d:\d\d:\d\d \(\d s\), trying again (in \d s|now)/);
+      await expectText(page.locator(".connection"), /Cannot load health, portfolios and leaders, completeness, latency, fills, and copy attempts\.[^]*Since \d\d:\d\d:\d\d \(\d s\), trying again (in \d s|now)/);
       await assertNoAxeViolations(page, "error");
       await setState("normal");
       await page.getByRole("button", { name: "Try now" }).click();
@@ -218,7 +237,62 @@ const scenarios = {
       await expectText(page.locator(".health"), /degraded\s*The chain socket is down; fills are detected by the Data API only/);
       await expectText(page.locator(".health"), /Chain socket\s*down\s*connection refused, block 79,412,004, 1 min ago/);
       await expectText(page.locator(".health"), /Dead letters\s*2\s*5 recorded failures/);
+      await expectText(page.locator(".health"), /Completeness\s*degraded\s*measured 1\d s ago/);
       await assertNoAxeViolations(page, "degraded");
+    });
+  },
+
+  async "an overridden setting is said loudly"(browser) {
+    await visit(browser, { state: "overridden" }, async (page) => {
+      await expectText(page.locator(".warnings"), /The environment overrides the stored setting: mode api is in force, both is stored\./);
+      await expectText(page.locator(".masthead"), /Mode api Data API only, by environment\s*overrides stored both/);
+      await assertNoAxeViolations(page, "overridden");
+    });
+  },
+
+  async "completeness per leader and hour"(browser) {
+    await visit(browser, {}, async (page) => {
+      await loaded(page);
+      const leaders = rowsOf(page, "completeness");
+      assert.equal(await leaders.count(), 3);
+      assert.equal(await leaders.first().locator(".hour").count(), 24);
+      await expectText(leaders.first(), /Kestrel\s*1,\d{3}\s*\d+\s*0\s*0\s*0\s*0\s*2 min ago/);
+      assert.match(await leaders.first().locator(".strip").getAttribute("aria-label"), /^Kestrel, 24 hours measured: nothing missed or counted twice$/);
+      assert.equal(await leaders.nth(2).locator(".hour-unknown").count(), 18);
+      assert.equal(await page.locator(".table-completeness .hour-trouble").count(), 0);
+      const fold = page.getByRole("button", { name: "Hour by hour" });
+      assert.equal(await fold.getAttribute("aria-expanded"), "false");
+      await fold.focus();
+      await page.keyboard.press("Enter");
+      await expectText(rowsOf(page, "hours").first(), /^10:00\s*Kestrel\s*\d+[^]*\d+ \/ \d+\s*13 min$/);
+      await expectText(rowsOf(page, "hours").nth(3), /^09:00[^]*whole hour$/);
+      await assertNoAxeViolations(page, "hours");
+    });
+    await visit(browser, { state: "degraded" }, async (page) => {
+      await loaded(page);
+      const kestrel = rowsOf(page, "completeness").first();
+      await expectText(kestrel.locator(".col-missed"), /^2$/);
+      assert.equal(await kestrel.locator(".hour-trouble").count(), 1);
+      assert.match(await kestrel.locator(".strip").getAttribute("aria-label"), /10:00: \d+ live, \d+ recovered, 2 missed, 0 duplicated$/);
+    });
+  },
+
+  async "latency per stage"(browser) {
+    await visit(browser, {}, async (page) => {
+      await loaded(page);
+      const rows = rowsOf(page, "latency");
+      assert.equal(await rows.count(), 4);
+      await expectText(rows.first(), /^All leaders\s*2\.0 s\s*3\.2 s · 5\.0 s\s*6\.3 s\s*12\.5 s · 25\.0 s/);
+      await expectText(rows.nth(3), /^Mme\. Lefèvre\s*–\s*–/);
+    });
+  },
+
+  async "each trade says when it was seen, where it stands and why it was not copied"(browser) {
+    await visit(browser, {}, async (page) => {
+      await loaded(page);
+      await expectText(rowsOf(page, "fills").first(), /79,412,000 · log 7/);
+      await expectText(rowsOf(page, "fills").nth(9), /backfill\s*not copied: SKIP_BACKFILL/);
+      await expectText(rowsOf(page, "attempts").nth(2).locator(".col-placed"), /^\+\d+\.\d s decided\s*\+\d+\.\d s placed\s*\+\d+\.\d s first fill\s*\+\d+\.\d s done\s*snapshot$/);
     });
   },
 
@@ -353,6 +427,156 @@ const scenarios = {
       await page.keyboard.press("ArrowRight");
       await expectText(page.locator(".table-attempts td.col-decision").first(), /executed/);
       assert.match(page.url(), /decision=EXECUTE/);
+    });
+  },
+
+  async "an attempt of every kind is explained"(browser) {
+    const cases = await (await fetch(new URL("fixture/cases", url))).json();
+    const told = {
+      filled: [/Copied\. All 33\.19 shares were filled\.[^]*Kestrel bought 3,400\.00 Yes at 0\.412/, "band", "mark-fill", "line-ask"],
+      "filled in two": [/then 2 times while it rested, for 0\.4199 on average, 0\.79¢ worse than the leader/, "mark-fill", "mark-print"],
+      "resting partly filled": [/Still resting\. 7\.00 of 33\.19 shares are filled so far\.[^]*waits at our limit for \d+ s more; its fate is known up to/, "limit"],
+      "resting unfilled": [/Still resting\. Nothing is filled so far\.[^]*Nothing was filled so far/, "band"],
+      "on its way": [/On its way\.[^]*The order has not met a book yet/, "gap-lines"],
+      "expired in part": [/Copied in part\. 7\.00 of 33\.19[^]*REMAINDER_CANCELLED/, "mark-fill"],
+      "expired unfilled": [/Tried, and nothing was filled\.[^]*NO_LIQUIDITY_WITHIN_BOUNDS[^]*rested for 30\.0 s, until its time was up/, "band"],
+      "recording broke off": [/TAPE_INCOMPLETE[^]*rested for 12\.\d s, until the recording broke off\.[^]*Not recorded/, "gap-lines"],
+      "killed remainder": [/REMAINDER_KILLED[^]*No tape: the book was not recorded then\. The order was filled or killed on one snapshot/, "gap-lines"],
+      "snapshot filled": [/Copied\. All[^]*No tape:/, "mark-fill"],
+      failed: [/Failed\. The order could not be executed/, "band"],
+      sold: [/sold 3,400\.00 Yes at 0\.411[^]*selling for at least/, "line-bid"],
+      "worse than leader": [/Not copied\.[^]*WORSE_THAN_LEADER[^]*would be 0\.405/, "limit"],
+      "beyond mid": [/BEYOND_MID[^]*SPREAD_TOO_WIDE/, "limit"],
+      "price moved": [/PRICE_MOVED/, "limit"],
+      "outside band": [/OUTSIDE_PRICE_BAND/, "limit"],
+      "spread too wide": [/The spread is wider than allowed\.[^]*Spread\s*0\.023\s*at most 0\.020\s*failed/, "limit"],
+      "depth too thin": [/DEPTH_TOO_THIN[^]*Shares inside the limit\s*4\.00\s*at least 41\.49\s*failed/, "limit"],
+      "book missing": [/BOOK_MISSING[^]*No tape: the book was not recorded then\.[^]*Age of our book[^]*failed[^]*not reached/],
+      "book stale": [/BOOK_STALE[^]*7\.4 s\s*at most 5\.0 s\s*failed[^]*not reached/, "mark-leader"],
+      "book too late": [/BOOK_TOO_LATE/, "mark-leader"],
+      "closes soon": [/closing soon[^]*MARKET_CLOSES_SOON/, "mark-leader"],
+      halted: [/halted[^]*MARKET_CLOSED/, "mark-leader"],
+      unhealthy: [/POLYGON_UNHEALTHY[^]*At the decision: The chain socket is down\./, "mark-leader"],
+      "no position": [/NO_POSITION[^]*We hold of him\s*0\.00\s*more than 0\s*failed/, "mark-leader"],
+      "too small": [/LEADER_TRADE_TOO_SMALL/, "mark-leader"],
+      "too old": [/TOO_OLD[^]*5 min\s*at most 5 min\s*failed/, "limit"],
+    };
+    assert.deepEqual(Object.keys(told).sort(), Object.keys(cases).sort());
+    await visit(browser, { state: "gallery" }, async (page) => {
+      await loaded(page);
+      for (const [name, [pattern, ...marks]] of Object.entries(told)) {
+        await page.evaluate((ref) => (location.hash = `#/overview?attempt=${ref}`), cases[name]);
+        await page.locator("dialog .tape :is(.chart, .tape-note)").first().waitFor();
+        await expectText(page.locator("dialog"), pattern);
+        for (const mark of marks) assert.ok((await page.locator(`dialog .chart .${mark}`).count()) > 0, `${name} draws no ${mark}`);
+        await page.getByRole("button", { name: "Close" }).click();
+        await page.locator("dialog").waitFor({ state: "detached" });
+      }
+    });
+  },
+
+  async "an attempt opens from its row, by mouse and by keyboard"(browser) {
+    await visit(browser, { state: "gallery" }, async (page) => {
+      await loaded(page);
+      const row = rowsOf(page, "attempts").nth(4);
+      await row.locator(".col-market").click();
+      await expectText(page.locator("dialog h2"), /BUY\s*33\.19\s*Yes/);
+      assert.match(page.url(), /attempt=/);
+      await page.keyboard.press("Escape");
+      await page.locator("dialog").waitFor({ state: "detached" });
+      assert.doesNotMatch(page.url(), /attempt=/);
+      assert.ok(await row.locator(".opener").evaluate((link) => link === document.activeElement), "the focus did not come back");
+      await page.keyboard.press("Enter");
+      await page.locator("dialog .chart svg").waitFor();
+      const before = await page.locator("dialog .verdict").innerText();
+      await page.getByRole("button", { name: "Older", exact: true }).click();
+      await page.locator("dialog .chart svg").waitFor();
+      await eventually(async () => assert.notEqual(await page.locator("dialog .verdict").innerText(), before));
+      await page.reload();
+      await page.locator("dialog .chart svg").waitFor();
+      await page.getByRole("button", { name: "Close" }).click();
+      await page.locator("dialog").waitFor({ state: "detached" });
+    });
+  },
+
+  async "the book can be read at any moment"(browser) {
+    const cases = await (await fetch(new URL("fixture/cases", url))).json();
+    await visit(browser, { state: "gallery", path: `#/overview?attempt=${cases["filled in two"]}` }, async (page) => {
+      const slider = page.getByRole("slider", { name: "Moment" });
+      await slider.waitFor();
+      await expectText(page.locator(".ladder"), /Book at \+1\.0 s[^]*0\.412\s*7\.00/);
+      await slider.focus();
+      await page.keyboard.press("Home");
+      await expectText(page.locator(".ladder"), /Book at \u22125\.0 s[^]*0\.412\s*60\.00/);
+      assert.match(await slider.getAttribute("aria-valuetext"), /^\u22125\.0 s from the decision: bid 0\.410, ask 0\.412$/);
+      await page.getByText("The drawing as a table").click();
+      await expectText(rowsOf(page, "moments"), /leader's trade[^]*decided[^]*placed[^]*filled 7\.00[^]*filled 20\.00[^]*filled 6\.19[^]*ended/);
+      assert.match(await page.locator(".chart svg").getAttribute("aria-label"), /our buy order at 0\.422, 3 fills, 33\.19 shares/);
+    });
+  },
+
+  async "an attempt that cannot be shown says so"(browser) {
+    await visit(browser, { path: "#/overview?attempt=bm9uc2Vuc2U", allowed: /status of 404/ }, async (page) => {
+      await expectText(page.locator("dialog"), /There is no such attempt\./);
+      await assertNoAxeViolations(page, "no such attempt");
+    });
+    const cases = await (await fetch(new URL("fixture/cases", url))).json();
+    const path = `#/overview?attempt=${cases.filled}`;
+    await visit(browser, { state: "stalled", path }, async (page) => {
+      await page.locator("dialog .skeleton").waitFor();
+      await setState("normal");
+      await page.locator("dialog .chart svg").waitFor();
+    });
+    await visit(browser, { state: "error", path, allowed: REFUSED }, async (page) => {
+      await expectText(page.locator("dialog"), /The attempt did not load\. Service Unavailable \(503\)/);
+      await setState("normal");
+      await page.locator("dialog").getByRole("button", { name: "Try now" }).click();
+      await expectText(page.locator("dialog .verdict"), /Copied\./);
+    });
+  },
+
+  async "a resting attempt is followed, one that is over is not asked again"(browser) {
+    const cases = await (await fetch(new URL("fixture/cases", url))).json();
+    for (const [name, again] of [["resting unfilled", true], ["filled", false]]) {
+      await visit(browser, { state: "gallery", path: `#/overview?attempt=${cases[name]}`, fakeClock: true }, async (page) => {
+        await page.locator("dialog .chart svg").waitFor();
+        const asked = async () => (await requestsSoFar()).requests[`/api/copy-attempts/${cases[name]}`];
+        const before = await asked();
+        const listed = (await requestsSoFar()).requests["/api/copy-attempts"];
+        await page.clock.runFor(POLL_MS + 100);
+        await eventually(async () => assert.ok((await requestsSoFar()).requests["/api/copy-attempts"] > listed));
+        if (again) await eventually(async () => assert.ok((await asked()) > before));
+        else assert.equal(await asked(), before);
+      });
+    }
+  },
+
+  async "the explanation: axe, light and dark, desktop and phone"(browser) {
+    const cases = await (await fetch(new URL("fixture/cases", url))).json();
+    for (const options of [{}, PHONE]) {
+      for (const name of ["filled in two", "recording broke off", "killed remainder", "spread too wide"]) {
+        await visit(browser, { state: "gallery", path: `#/overview?attempt=${cases[name]}`, options }, async (page) => {
+          await page.locator("dialog .chart svg").waitFor();
+          for (const colorScheme of ["light", "dark"]) {
+            await page.emulateMedia({ colorScheme });
+            await assertNoAxeViolations(page, `${name}, ${colorScheme}, ${options.isMobile ? "phone" : "desktop"}`);
+          }
+          const extent = await page.locator("dialog").evaluate((box) => box.scrollWidth - box.clientWidth);
+          assert.ok(extent <= 0, `${name} scrolls sideways by ${extent} px`);
+        });
+      }
+    }
+  },
+
+  async "markets say where they stand in their life"(browser) {
+    await visit(browser, {}, async (page) => {
+      await loaded(page);
+      await expectText(page.locator(".table-fills .col-market"), /closing soon/);
+      await expectText(page.locator(".table-attempts .col-market"), /closed/);
+    });
+    await visit(browser, { state: "gallery" }, async (page) => {
+      await loaded(page);
+      await expectText(page.locator(".panel-leaders .panel-foot"), /Not copyable by life cycle, of the latest attempts: Kestrel 1 of 14, quiet-otter 1 of 13/);
     });
   },
 };

@@ -1,20 +1,15 @@
-import { amount, cents, count, counted, exactAmount, latency, NONE } from "../format.js";
+import { cents, count, counted, amount, exactAmount, exactTime, NONE, signedLatency } from "../format.js";
 import { useFeed, useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
 import { attemptsUrl } from "../resources.js";
+import { hashOf, readFilter } from "../route.js";
 import { AttemptFilter } from "./attempt-filter.js";
 import { FeedTable } from "./feed-table.js";
+import { AttemptDialog } from "./attempt-dialog.js";
+import { statusOf } from "./attempt-words.js";
 import { Panel } from "./panel.js";
 import { Market, Moment, Money, Price, Side, Tag } from "./values.js";
 
-const STATUSES = {
-  FILLED: { label: "filled", tone: "plain" },
-  PARTIAL: { label: "partly filled", tone: "plain" },
-  SUBMITTED: { label: "working", tone: "accent" },
-  SKIPPED: { label: "no fill", tone: "quiet" },
-  CANCELLED: { label: "cancelled", tone: "quiet" },
-  FAILED: { label: "failed", tone: "alert" },
-};
 const BOOKS = {
   tape: { label: "tape", hint: "Recorded order book, read at the time of placement" },
   rest: { label: "snapshot", hint: "One snapshot of the order book taken at placement" },
@@ -23,9 +18,9 @@ const BOOKS = {
 const idOf = (attempt) => attempt.attempt_id;
 
 const COLUMNS = [
-  { id: "time", label: "Time", hint: "Decided, UTC", cell: (row) => html`<${Moment} at=${row.ts_decided} />` },
+  { id: "time", label: "Time", hint: "Decided, UTC", cell: (row) => html`<${Opener} attempt=${row} /><${Moment} at=${row.ts_decided} />` },
   { id: "leader", label: "Leader", cell: (row) => html`<bdi class="name" title=${row.leader_name}>${row.leader_name}</bdi><div class="sub">${portfolioName(row)}</div>` },
-  { id: "market", label: "Market", cell: (row) => html`<${Market} question=${row.question} outcome=${row.outcome} tokenId=${row.token_id} />` },
+  { id: "market", label: "Market", cell: (row) => html`<${Market} question=${row.question} outcome=${row.outcome} tokenId=${row.token_id} lifeCycle=${row.life_cycle} />` },
   { id: "side", label: "Side", cell: (row) => html`<${Side} side=${row.side} />` },
   { id: "decision", label: "Decision", cell: (row) => html`<${Decision} attempt=${row} />` },
   { id: "reasons", label: "Reasons", cell: (row) => html`<${Reasons} reasons=${row.reasons} />` },
@@ -34,7 +29,7 @@ const COLUMNS = [
   { id: "vwap", label: "VWAP", numeric: true, hint: "Average price of our paper fills", cell: (row) => html`<${Price} micros=${row.vwap_micros} />` },
   { id: "slippage", label: "vs leader", numeric: true, hint: "Our price per share against the leader's", cell: (row) => html`<${Slippage} attempt=${row} />` },
   { id: "fee", label: "Fee", numeric: true, cell: (row) => (row.vwap_micros == null ? NONE : html`<${Money} micros=${row.fee_micros} />`) },
-  { id: "placed", label: "Placed after", numeric: true, hint: "From detection to placement", cell: (row) => html`<${Placed} attempt=${row} />` },
+  { id: "placed", label: "Delays", hint: "After the time of the block that holds the leader's first fill", cell: (row) => html`<${Delays} attempt=${row} />` },
 ];
 
 const rowClass = (attempt) => `decision-${attempt.decision}${attempt.reasons?.length ? "" : " without-reasons"}`;
@@ -43,11 +38,25 @@ function portfolioName({ portfolio_kind: kind }) {
   return kind === "global" ? "global" : "own portfolio";
 }
 
+/** The way into the explanation: the first stop of the Tab key in a row, and what a click on the row follows. */
+function Opener({ attempt }) {
+  const what = `Explain: ${attempt.leader_name}, ${attempt.side} ${attempt.outcome}, ${portfolioName(attempt)}, ${exactTime(attempt.ts_decided)}`;
+  return html`<a class="opener" href=${hashOf({ ...readFilter(), attempt: attempt.ref })} aria-label=${what} aria-haspopup="dialog"></a>`;
+}
+
+/** A click anywhere in the row opens it, unless it was meant for something else or marks text. */
+function openRow(event) {
+  if (event.target.closest("a, button") || getSelection()?.toString()) return;
+  const opener = event.currentTarget.querySelector(".opener");
+  opener.focus({ preventScroll: true });
+  opener.click();
+}
+
 function Decision({ attempt }) {
   if (attempt.decision === "SKIP") return html`<${Tag} tone="quiet">skipped<//>`;
-  const { label, tone } = STATUSES[attempt.status] ?? { label: attempt.status, tone: "quiet" };
+  const { label, tone, hint } = statusOf(attempt);
   return html`<div class="decided">executed</div>
-    <${Tag} tone=${tone}>${label}<//>`;
+    <${Tag} tone=${tone} title=${hint}>${label}<//>`;
 }
 
 function Reasons({ reasons }) {
@@ -78,12 +87,22 @@ function Slippage({ attempt }) {
     <div class="sub">${gained > 0 ? "better" : "worse"}</div>`;
 }
 
-function Placed({ attempt }) {
-  if (attempt.ts_placed == null) return NONE;
-  const book = BOOKS[attempt.book_source];
+/** The attempt's way from the leader's block to its end, as far as it came. */
+function Delays({ attempt }) {
   const late = attempt.late_by_ms > 0 ? `The step ran ${count(attempt.late_by_ms)} ms late, which decides nothing` : undefined;
-  return html`<span title=${late}>${latency(attempt.ts_placed - attempt.ts_opened)}</span>
-    <div class="sub" title=${book?.hint}>${book?.label ?? "no book"}</div>`;
+  const book = BOOKS[attempt.book_source];
+  return html`<div class="seen delays" title=${late}>
+    <${Step} name="decided" at=${attempt.ts_decided} attempt=${attempt} />
+    <${Step} name="placed" at=${attempt.ts_placed} attempt=${attempt} />
+    <${Step} name="first fill" at=${attempt.ts_first_fill} attempt=${attempt} />
+    <${Step} name="done" at=${attempt.ts_done} attempt=${attempt} />
+    ${attempt.ts_placed == null ? null : html`<div class="delays-book" title=${book?.hint}>${book?.label ?? "no book"}</div>`}
+  </div>`;
+}
+
+function Step({ name, at, attempt }) {
+  if (at == null) return null;
+  return html`<div title=${exactTime(at)}><span class="first">${signedLatency(at - attempt.ts_block)}</span> ${name}</div>`;
 }
 
 function summaryOf(counts) {
@@ -100,7 +119,8 @@ export function Attempts({ resources, filter, setFilter }) {
   const empty = filtered
     ? html`<p><strong>No attempt matches this filter.</strong> <button type="button" onClick=${showAll}>Show all</button></p>`
     : html`<p><strong>No copy attempts yet.</strong> Each group of a leader's fills becomes one attempt per portfolio a few seconds later: executed on paper, or skipped with its reasons.</p>`;
-  return html`<${Panel}
+  const refs = feed.rows.map((row) => row.ref);
+  return html`${filter.attempt ? html`<${AttemptDialog} attempt=${filter.attempt} refs=${refs} show=${(ref) => setFilter({ attempt: ref })} />` : null}<${Panel}
     id="attempts"
     title="Latest copy attempts"
     summary=${summaryOf(overview.value?.counts)}
@@ -110,6 +130,6 @@ export function Attempts({ resources, filter, setFilter }) {
     tools=${html`<${AttemptFilter} filter=${filter} setFilter=${setFilter} portfolios=${overview.value?.portfolios ?? []} />`}
     empty=${feed.rows.length === 0 && empty}
   >
-    <${FeedTable} key=${snapshot.url} feed=${feed} name="attempts" caption="Latest copy attempts" columns=${COLUMNS} idOf=${idOf} rowClass=${rowClass} />
+    <${FeedTable} key=${snapshot.url} feed=${feed} name="attempts" caption="Latest copy attempts" columns=${COLUMNS} idOf=${idOf} rowClass=${rowClass} rowProps=${() => ({ onClick: openRow })} />
   <//>`;
 }

@@ -6,7 +6,7 @@ import { useSnapshot, useTicking } from "../hooks.js";
 import { html } from "../html.js";
 import { sentenceOf } from "./panel.js";
 
-const NAMES = { health: "health", overview: "portfolios and leaders", trades: "fills", attempts: "copy attempts" };
+const NAMES = { health: "health", overview: "portfolios and leaders", completeness: "completeness", latency: "latency", trades: "fills", attempts: "copy attempts" };
 
 const LIST = new Intl.ListFormat("en");
 

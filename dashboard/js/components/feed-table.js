@@ -9,7 +9,7 @@ const ROWS_SHOWN_FIRST = 12;
 const ROWS_SHOWN_MORE = 50;
 
 /** A table of the newest rows of a feed, which grows downwards when asked. */
-export function FeedTable({ feed, name, caption, columns, idOf, rowClass = () => "" }) {
+export function FeedTable({ feed, name, caption, columns, idOf, rowClass = () => "", rowProps }) {
   const [shown, setShown] = useState(ROWS_SHOWN_FIRST);
   const more = () => {
     setShown(shown + ROWS_SHOWN_MORE);
@@ -24,6 +24,7 @@ export function FeedTable({ feed, name, caption, columns, idOf, rowClass = () =>
     rows=${rows}
     idOf=${idOf}
     rowClass=${(row) => `${rowClass(row)} ${feed.isNew(idOf(row)) ? "is-new" : ""}`}
+    rowProps=${rowProps}
     footnote=${html`<footer class="panel-foot">
       <span class="dim">${counted(rows.length, "row")} shown${exhausted ? ", that is all of them" : ""}</span>
       ${feed.older.error ? html`<span class="failed" role="alert">Older rows did not load: ${sentenceOf({ ...feed.older.error, title: feed.older.error.message })}</span>` : null}

@@ -1,4 +1,4 @@
-import { counted, exactAmount, exactTime, signedLatency } from "../format.js";
+import { count, counted, exactAmount, exactTime, signedLatency } from "../format.js";
 import { useFeed, useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
 import { tradesUrl } from "../resources.js";
@@ -11,6 +11,7 @@ const STATES = {
   chain_only: { label: "chain only", tone: "quiet", hint: "The Data API has not shown it yet" },
   api_only: { label: "API only", tone: "quiet", hint: "No log of it has been seen yet" },
   disagreeing: { label: "disagreeing", tone: "warn", hint: "Chain and Data API state different amounts" },
+  resolved: { label: "resolved", tone: "plain", hint: "The sources differed; the transaction's receipt settled it" },
   retracted: { label: "retracted", tone: "alert", hint: "Its block was dropped from the chain" },
 };
 
@@ -19,7 +20,7 @@ const idOf = (trade) => trade.trade_id;
 const COLUMNS = [
   { id: "time", label: "Time", hint: "Block time, UTC", cell: (row) => html`<${Moment} at=${row.ts_block} />` },
   { id: "leader", label: "Leader", cell: (row) => html`<bdi class="name" title=${row.leader_name}>${row.leader_name}</bdi>` },
-  { id: "market", label: "Market", cell: (row) => html`<${Market} question=${row.question} outcome=${row.outcome} tokenId=${row.token_id} />` },
+  { id: "market", label: "Market", cell: (row) => html`<${Market} question=${row.question} outcome=${row.outcome} tokenId=${row.token_id} lifeCycle=${row.life_cycle} />` },
   { id: "side", label: "Side", cell: (row) => html`<${Side} side=${row.side} />` },
   { id: "shares", label: "Shares", numeric: true, cell: (row) => html`<${Money} micros=${row.shares_micros} />` },
   { id: "price", label: "Price", numeric: true, cell: (row) => html`<${Price} micros=${row.price_micros} />` },
@@ -32,7 +33,7 @@ const COLUMNS = [
   { id: "role", label: "Role", cell: (row) => html`<span class="dim">${row.role ?? "unknown"}</span>` },
   { id: "seen", label: "First seen", hint: "Delay after the block's time, by each source", cell: (row) => html`<${Seen} trade=${row} />` },
   { id: "state", label: "State", cell: (row) => html`<${State} trade=${row} />` },
-  { id: "tx", label: "Transaction", cell: (row) => html`<${Hash} value=${row.tx_hash} what="transaction hash" />` },
+  { id: "tx", label: "Transaction", cell: (row) => html`<${Transaction} trade=${row} />` },
 ];
 
 function Seen({ trade }) {
@@ -53,7 +54,16 @@ function Witness({ name, at, trade }) {
 function State({ trade }) {
   const { label, tone, hint } = STATES[trade.state] ?? { label: trade.state, tone: "quiet", hint: "" };
   return html`<${Tag} tone=${tone} title=${hint}>${label}<//>
-    ${trade.backfill ? html`<div class="sub" title="Found while catching up; never copied">backfill</div>` : null}`;
+    ${trade.backfill ? html`<div class="sub" title="Found while catching up; never copied">backfill</div>` : null}
+    ${trade.not_copied ? html`<div class="sub not-copied" title=${trade.not_copied.text}>not copied: <code>${trade.not_copied.code}</code></div>` : null}`;
+}
+
+/** Where on the chain it stands; a trade that only the API knows has no block yet. */
+function Transaction({ trade }) {
+  const place = trade.block_number == null ? "no block known" : `${count(trade.block_number)} · log ${trade.log_index}`;
+  const hashes = [trade.block_number != null && `Block ${trade.block_number}, log index ${trade.log_index}`, trade.block_hash && `Block ${trade.block_hash}`, trade.order_hash && `Order ${trade.order_hash}`].filter(Boolean);
+  return html`<${Hash} value=${trade.tx_hash} what="transaction hash" />
+    <div class="sub clip" title=${hashes.join("\n") || undefined}>${place}</div>`;
 }
 
 export function Fills({ resources }) {

@@ -2,6 +2,7 @@ import { useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
 import { Tag } from "./values.js";
 
+/** Where the mode in force came from. */
 const SOURCES = { default: "by default", setting: "by stored setting", environment: "by environment" };
 const MODES = { both: "chain + Data API", api: "Data API only", polygon: "chain only" };
 
@@ -21,6 +22,7 @@ export function Header({ resources, introOpen, setIntroOpen }) {
 function Setup({ health }) {
   const { venue, mode, stage, engine, version } = health;
   const simulated = venue === "simulated";
+  const overridden = mode?.source === "environment" && mode.stored && mode.stored !== mode.effective;
   return html`<span class="setup">
     <${Tag} tone=${simulated ? "warn" : "plain"} title=${simulated ? "Markets and leaders come from the built-in simulator" : "Real markets and leaders"}>
       ${venue} venue
@@ -28,6 +30,7 @@ function Setup({ health }) {
     <span class="mode">
       <span class="mode-word">Mode</span> <strong>${mode?.effective}</strong>
       <span class="dim"> ${MODES[mode?.effective] ?? ""}, ${SOURCES[mode?.source] ?? mode?.source}</span>
+      ${overridden ? html`<${Tag} tone="warn" title=${`The stored setting is ${mode.stored}; the environment overrides it`}>overrides stored ${mode.stored}<//>` : null}
     </span>
     <span class="build dim">${stage} · ${engine} · ${version}</span>
   </span>`;

@@ -21,12 +21,13 @@ export function HealthStrip({ resources }) {
 }
 
 function Instruments({ health }) {
-  const { chain, api, registry, queues, status } = health;
+  const { chain, api, completeness, registry, queues, status } = health;
   const sentence = health.reasons?.length ? health.reasons.join(" ") : SENTENCES[status];
   return html`<dl>
       <${Instrument} name="System" state=${status} note=${sentence} wide />
       <${Instrument} name="Chain socket" state=${chain.state} title=${socketTitle(chain)} note=${chainNote(chain)} />
       <${Instrument} name="Data API" state=${api.state} title=${api.detail} note=${apiNote(api)} />
+      <${Instrument} name="Completeness" state=${completeness.state} title=${completeness.detail} note=${measuredNote(completeness)} />
       <${Instrument} name="Markets known" figure=${count(registry.markets)} note=${html`synced <${Age} at=${registry.synced_at} fallback="never" />`} />
       <${Instrument} name="Fills queued" figure=${count(queues.fills)} note="waiting for ingest" />
       <${Instrument}
@@ -42,7 +43,8 @@ function Instruments({ health }) {
 function chainNote(chain) {
   const detail = chain.state !== "up" && chain.detail ? `${chain.detail}, ` : "";
   if (chain.last_block == null) return `${detail}no block yet`;
-  return html`${detail}block ${count(chain.last_block)}, <${Age} at=${chain.last_block_at} />`;
+  return html`${detail}block ${count(chain.last_block)}, <${Age} at=${chain.last_block_at} />
+    <div>${chain.state === "up" ? html`<${Age} at=${chain.connected_at} suffix=" connected" />, ` : null}last leader log <${Age} at=${chain.last_log_at} fallback="never" /></div>`;
 }
 
 /** When the socket was connected and when it last delivered a leader's log, which may be long ago. */
@@ -50,6 +52,10 @@ function socketTitle(chain) {
   const connected = chain.connected_at == null ? "not connected" : `connected ${exactTime(chain.connected_at)}`;
   const log = chain.last_log_at == null ? "no leader log yet" : `last leader log ${exactTime(chain.last_log_at)}`;
   return [chain.detail, connected, log].filter(Boolean).join("; ");
+}
+
+function measuredNote(completeness) {
+  return html`measured <${Age} at=${completeness.measured_at} fallback="never" />`;
 }
 
 function apiNote(api) {

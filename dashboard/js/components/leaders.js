@@ -14,14 +14,26 @@ const STATES = {
 const COLUMNS = [
   { id: "leader", label: "Leader", cell: (row) => html`<${Identity} leader=${row} />` },
   { id: "state", label: "State", cell: (row) => html`<${State} state=${row.state} />` },
-  { id: "trades", label: "Trades", numeric: true, cell: (row) => count(row.trades) },
-  { id: "last", label: "Last trade", numeric: true, cell: (row) => html`<${Age} at=${row.last_trade_at} fallback="none yet" />` },
+  {
+    id: "trades",
+    label: "Trades",
+    numeric: true,
+    hint: "Trades since he is followed, and the age of the last one",
+    cell: (row) => html`${count(row.trades)}<div class="sub"><${Age} at=${row.last_trade_at} fallback="none yet" /></div>`,
+  },
   {
     id: "equity",
     label: "Shadow equity",
     numeric: true,
     hint: "Equity of the exact replica of his fills",
     cell: (row) => html`<${Money} micros=${row.shadow?.equity_micros} />`,
+  },
+  {
+    id: "agreed",
+    label: "Positions",
+    numeric: true,
+    hint: "When his positions here last equalled those the venue reports",
+    cell: (row) => html`<${Agreement} leader=${row} />`,
   },
 ];
 
@@ -34,6 +46,40 @@ function Identity({ leader }) {
     </div>`;
 }
 
+const LIFE_CYCLE_REASONS = new Set(["MARKET_CLOSED", "MARKET_CLOSES_SOON"]);
+
+/** What the end of a market's life kept from being copied, per leader, of the attempts at hand. */
+function NotCopyable({ leaders, lately }) {
+  const found = leaders.filter(({ leader }) => lately.get(leader)?.lifeCycle);
+  if (!found.length) return null;
+  return html`<footer class="panel-foot">
+    <span class="dim" title="Skipped because the market was closed, halted or about to close; of the copy attempts loaded below">
+      Not copyable by life cycle, of the latest attempts:
+      ${found.map(({ leader, name }, index) => html`<span key=${leader}>${index ? ", " : " "}<bdi>${name}</bdi> ${count(lately.get(leader).lifeCycle)} of ${count(lately.get(leader).all)}</span>`)}
+    </span>
+  </footer>`;
+}
+
+/** Per leader, of the attempts that are on screen anyway. */
+function latelyOf(attempts) {
+  const found = new Map();
+  for (const { leader, reasons } of attempts) {
+    const figures = found.get(leader) ?? { all: 0, lifeCycle: 0 };
+    figures.all += 1;
+    figures.lifeCycle += reasons.length > 0 && reasons.every(({ code }) => LIFE_CYCLE_REASONS.has(code)) ? 1 : 0;
+    found.set(leader, figures);
+  }
+  return found;
+}
+
+function Agreement({ leader }) {
+  const { positions_agreed_at: agreedAt, positions_checked_at: checkedAt, positions_differing: differing } = leader;
+  if (checkedAt == null) return html`<span class="dim">not compared</span>`;
+  if (!differing && agreedAt != null) return html`agree<div class="sub"><${Age} at=${agreedAt} /></div>`;
+  return html`<${Tag} tone="warn" title="Tokens of which the venue reports another amount">${differing ? `${count(differing)} differ` : "unsettled"}<//>
+    <div class="sub"><${Age} at=${agreedAt} suffix=" since agreed" fallback="never agreed" /></div>`;
+}
+
 function State({ state }) {
   const { label, tone, hint } = STATES[state] ?? { label: state, tone: "quiet", hint: "" };
   return html`<${Tag} tone=${tone} title=${hint}>${label}<//>`;
@@ -42,6 +88,7 @@ function State({ state }) {
 export function Leaders({ resources }) {
   const snapshot = useSnapshot(resources.overview);
   const { portfolios = [], leaders = [] } = snapshot.value ?? {};
+  const lately = latelyOf(useSnapshot(resources.attempts).value?.items ?? []);
   const shadows = new Map(portfolios.filter(({ kind }) => kind === "shadow").map((row) => [row.leader, row]));
   return html`<${Panel}
     id="leaders"
@@ -57,6 +104,7 @@ export function Leaders({ resources }) {
       columns=${COLUMNS}
       rows=${leaders.map((leader) => ({ ...leader, shadow: shadows.get(leader.leader) }))}
       idOf=${(row) => row.leader}
+      footnote=${html`<${NotCopyable} leaders=${leaders} lately=${lately} />`}
     />
   <//>`;
 }

@@ -1,4 +1,4 @@
-import { STALE_AFTER_MS } from "../api.js";
+import { STALE_AFTER_DUE_MS } from "../api.js";
 import { duration } from "../format.js";
 import { useTicking } from "../hooks.js";
 import { html } from "../html.js";
@@ -29,11 +29,11 @@ function Body({ snapshot, loadingRows, loadingLabel, empty, children }) {
 
 /** "live", "failed" or "stale, 32 s old": what the reader may conclude from the numbers below it. */
 function Freshness({ snapshot }) {
-  const { confirmedAt, error } = snapshot;
+  const { confirmedAt, error, intervalMs } = snapshot;
   const text = useTicking(() => {
     if (confirmedAt === null) return error ? "not available" : "loading";
     const ageMs = Date.now() - confirmedAt;
-    if (ageMs > STALE_AFTER_MS) return `stale, ${duration(ageMs)} old`;
+    if (ageMs > intervalMs + STALE_AFTER_DUE_MS) return `stale, ${duration(ageMs)} old`;
     return error ? `retrying, ${duration(ageMs)} old` : "live";
   });
   return html`<span class=${`freshness freshness-${text.split(/[ ,]/)[0]}`}>${text}</span>`;

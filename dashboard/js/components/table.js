@@ -8,7 +8,7 @@ import { html } from "../html.js";
  * Columns are `{id, label, numeric?, hint?, cell(row)}`; the first one heads its row. The roles repeat
  * what the elements mean, because some browsers forget it once CSS lays table rows out as cards.
  */
-export function Table({ name, caption, columns, rows, idOf, rowClass = () => "", footnote = null }) {
+export function Table({ name, caption, columns, rows, idOf, rowClass = () => "", rowProps = () => ({}), footnote = null }) {
   const [scroller, overflows] = useOverflow();
   return html`<div ref=${scroller} class="scroller" role="group" aria-label=${caption} tabindex=${overflows ? 0 : undefined}>
       <table role="table" class=${`table-${name}`}>
@@ -24,7 +24,7 @@ export function Table({ name, caption, columns, rows, idOf, rowClass = () => "",
         </thead>
         <tbody role="rowgroup">
           ${rows.map(
-            (row) => html`<tr key=${idOf(row)} role="row" class=${rowClass(row)}>
+            (row) => html`<tr key=${idOf(row)} role="row" class=${rowClass(row)} ...${rowProps(row)}>
               ${columns.map((column, index) => cell(column, index, row))}
             </tr>`,
           )}

@@ -58,12 +58,25 @@ export function Side({ side }) {
   return html`<span class=${side === "BUY" ? "side side-buy" : "side side-sell"}>${side}</span>`;
 }
 
+const LIFE_CYCLES = {
+  closing_soon: { label: "closing soon", tone: "warn", hint: "Too close to its end for a new position; reductions are still copied" },
+  halted: { label: "halted", tone: "warn", hint: "The venue takes no orders at present; reductions are tried" },
+  closed: { label: "closed", tone: "quiet", hint: "Trading has ended, the result is not final" },
+  resolved: { label: "resolved", tone: "quiet", hint: "The result is final" },
+};
+
+/** Where a market stands in its life; nothing for one that is open or not known. */
+export function LifeCycle({ state }) {
+  const known = LIFE_CYCLES[state];
+  return known ? html`<${Tag} tone=${known.tone} title=${known.hint}>${known.label}<//>` : null;
+}
+
 /** Question above, outcome below; both are strangers' text and isolated from the page's direction. */
-export function Market({ question, outcome, tokenId }) {
+export function Market({ question, outcome, tokenId, lifeCycle = null }) {
   return html`<div class="market" title=${question || tokenId}>
       <bdi>${question || `Unknown market, token ${shortHex(tokenId)}`}</bdi>
     </div>
-    <div class="sub clip"><bdi>${outcome || "outcome not known yet"}</bdi></div>`;
+    <div class="sub clip"><bdi>${outcome || "outcome not known yet"}</bdi> <${LifeCycle} state=${lifeCycle} /></div>`;
 }
 
 export function Copy({ text, what }) {
