@@ -7,7 +7,18 @@ from collections.abc import Callable
 
 Loads = Callable[[str | bytes], object]
 
-_loads: Loads = json.loads
+NESTING_MAX = 4_000
+"""Opening brackets of one frame: more than any node sends, fewer than a stack holds."""
+
+
+def _plain(frame: str | bytes) -> object:
+    text = frame if isinstance(frame, str) else frame.decode()
+    if text.count("[") + text.count("{") > NESTING_MAX:
+        raise ValueError("nested too deeply")
+    return json.loads(text)
+
+
+_loads: Loads = _plain
 
 
 def compact(value: object) -> str:

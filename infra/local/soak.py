@@ -39,6 +39,8 @@ FILLS_PER_MINUTE = 40
 FAULTS_PER_MINUTE = 24
 CALM_SECONDS_MAX = 480
 """Conversions and transactions that never come back take minutes to be sure of."""
+ROUNDING = 200
+"""Micro-shares: the venue states holdings to four decimals, and a leader may own two wallets."""
 SLOW_TO_SETTLE = frozenset({"reorg_drop"})
 WARM_UP_S = 6
 CLOCK = SystemClock()
@@ -150,7 +152,7 @@ def _run(way: str, engine: EmbeddedEngine, simulator: SimulatorProcess, seconds:
     wait_until(lambda: simulator.control("truth", after=0, limit=1)["done"], CALM_SECONDS_MAX)
     _reconcile(engine, simulator)
     wait_until(lambda: _settled(engine, simulator, mode), CALM_SECONDS_MAX, 2.0)
-    verdict = compare(engine.store, simulator, mode, CLOCK.now_ms())
+    verdict = compare(engine.store, simulator, mode, CLOCK.now_ms(), ROUNDING)
     counters = simulator.control("counters")
     counted = engine.metrics.snapshot()
     return Result(
@@ -197,7 +199,7 @@ def _reconcile(engine: EmbeddedEngine, simulator: SimulatorProcess) -> None:
 def _settled(engine: EmbeddedEngine, simulator: SimulatorProcess, mode: str) -> bool:
     """Whether the books agree and nothing is left to do."""
     try:
-        verdict: Verdict = compare(engine.store, simulator, mode, CLOCK.now_ms())
+        verdict: Verdict = compare(engine.store, simulator, mode, CLOCK.now_ms(), ROUNDING)
         attempts = stored_attempts(engine.store, CLOCK.now_ms())
     except (PapercopyError, requests.RequestException):
         return False

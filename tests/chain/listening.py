@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 from chalicelib.adapters.embedded.memory_store import MemoryStore
 from chalicelib.adapters.embedded.queue import MemoryFillQueue
@@ -161,7 +161,8 @@ class Papercopy:
             "clock": self.clock,
             "metrics": self.metrics,
         }
-        self.ports = Ports(**{field.name: parts[field.name] for field in fields(Ports)})  # type: ignore[arg-type]
+        needed = [f.name for f in fields(Ports) if f.name in parts or f.default is MISSING]
+        self.ports = Ports(**{name: parts[name] for name in needed})  # type: ignore[arg-type]
         self.services = services_on(self.ports, CASH)
         if system:
             self.store.commit([Put(SettingsRow("system", json.dumps(system)))])
