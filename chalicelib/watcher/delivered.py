@@ -20,8 +20,10 @@ REACH_BLOCKS = 64
 """How far before a gap blocks are checked; reorganisations are much shallower."""
 QUESTIONS_MAX = 128
 OPEN_MAX = 4
-TRIES_MAX = 5
+TRIES_MAX = 12
 ASK_AGAIN_MS = 2_000
+ASK_AGAIN_MS_MAX = 30_000
+"""Pauses double, so a node may be out of order for minutes."""
 ANSWER_MS_MAX = 90_000
 
 
@@ -199,7 +201,8 @@ class DeliveredBlocks:
         else:
             question.tries += 1
             if question.tries < TRIES_MAX:
-                question.ts_asked, question.ts_due = 0, now_ms + ASK_AGAIN_MS
+                pause = min(ASK_AGAIN_MS * 2 ** (question.tries - 1), ASK_AGAIN_MS_MAX)
+                question.ts_asked, question.ts_due = 0, now_ms + pause
                 self._questions[number] = question
                 return []
             for known in self._hashes.get(number, ()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 from feed_fakes import block_hash, chain_head, log_in, notification
 from hypothesis import given
@@ -115,12 +116,16 @@ def test_a_node_that_does_not_know_is_asked_again_and_then_left() -> None:
     session = listening()
     hear(session, 101)
     session.receive(chain_head(106), ts(106))
-    now, tries = ts(106), 0
-    while asked(session, now):
-        tries += 1
-        assert session.canonical(101, None, now) == []
-        now += 2_000
-    assert tries == TRIES_MAX
+    now, asked_at = ts(106), list[int]()
+    for _ in range(400):
+        if asked(session, now):
+            asked_at.append(now)
+            assert session.canonical(101, None, now) == []
+        now += 1_000
+    assert len(asked_at) == TRIES_MAX
+    pauses = [after - before for before, after in pairwise(asked_at)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (2_000, 30_000)
     session.receive(chain_head(107), now)
     assert asked(session, now + 60_000) == []
 
