@@ -12,6 +12,8 @@ from chalicelib.watcher.book_store import BookStore
 SEGMENT_MS_MAX = 10_000
 BEFORE_MS = 1_000
 """A tape begins this long before the fill that asked for it."""
+SEAM_MS_MAX = 10_000
+"""A tape that is wanted again this soon goes on where it ended: what rests may cross the seam."""
 WANTED_MS_MAX = 300_000
 """No wish reaches farther ahead than this."""
 STOPS_MAX = 100
@@ -49,7 +51,7 @@ class TapeCutter:
         want = self._wants.get(token)
         if want is None and len(self._wants) >= WANTS_MAX:
             return
-        if want is None or (not want.stops and ts_from > want.cut):
+        if want is None or (not want.stops and ts_from - want.cut > SEAM_MS_MAX):
             extra = want.extra if want else []
             want = self._wants[token] = _Want(ts_from, ts_from, now_ms, [], extra)
         if ts_from < want.first:

@@ -80,6 +80,18 @@ def test_a_segment_ends_when_the_last_copy_of_its_fill_is_placed() -> None:
     assert cutter.remembered() == frozenset()
 
 
+def test_a_wish_soon_after_the_last_one_goes_on_where_that_ended() -> None:
+    _, store = busy()
+    cutter = TapeCutter(store, "w")
+    cutter.want(YES, T0 + 1_000, T0 + 4_000, T0 + 1_100)
+    assert spans(cutter.cut(T0 + 5_000)) == [(1_000, 4_000)]
+    cutter.want(YES, T0 + 4_010, T0 + 8_000, T0 + 5_000)
+    assert spans(cutter.cut(T0 + 9_000)) == [(4_000, 8_000)]
+    # Much later there is nothing to go on with.
+    cutter.want(YES, T0 + 30_000, T0 + 33_000, T0 + 30_100)
+    assert spans(cutter.cut(T0 + 34_000)) == [(30_000, 33_000)]
+
+
 def test_a_long_wish_is_cut_every_ten_seconds_and_at_its_end() -> None:
     _venue, store = busy()
     cutter = TapeCutter(store, "w")
