@@ -8,6 +8,7 @@ ENGINE ?= embedded
 MODE ?=
 SECONDS ?= 300
 SEED ?= 7
+BRIEF ?=
 BIN := .venv/bin
 
 .PHONY: help setup run demo soak test test-all check format lock clean
@@ -15,7 +16,7 @@ BIN := .venv/bin
 help:
 	@echo "make run      start papercopy here      VENUE=simulated|live LEADERS=0x…,0x… PORT=$(PORT)"
 	@echo "make demo     a bounded run with verdict FILLS=$(FILLS) ENGINE=embedded|aws MODE=api|polygon|both"
-	@echo "make soak     all faults at random       SECONDS=$(SECONDS) SEED=$(SEED)"
+	@echo "make soak     all faults at random       SECONDS=$(SECONDS) SEED=$(SEED) BRIEF=1"
 	@echo "make test     all tests, both engines    (make test-all adds the long ones)"
 	@echo "make check    format, lint, types, import contract, templates"
 	@echo "make setup    only prepare .venv and the Node parts"
@@ -38,7 +39,7 @@ demo: .venv/ready
 	@exec $(BIN)/python -m infra.local demo --fills "$(FILLS)" --engine "$(ENGINE)" --mode "$(MODE)"
 
 soak: .venv/ready
-	@exec $(BIN)/python -m infra.local soak --seconds "$(SECONDS)" --seed "$(SEED)"
+	@exec $(BIN)/python -m infra.local soak --seconds "$(SECONDS)" --seed "$(SEED)" $(if $(BRIEF),--brief)
 
 test: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

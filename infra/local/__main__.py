@@ -56,6 +56,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     long.add_argument("--seconds", type=int, default=300)
     long.add_argument("--ways", default=",".join(WAYS))
     long.add_argument("--seed", type=int, default=7)
+    long.add_argument("--brief", action="store_true", help="without what takes minutes to settle")
     one = commands.add_parser("soak-one")
     one.add_argument("way", choices=tuple(WAYS))
     one.add_argument("seconds", type=int)
@@ -93,7 +94,8 @@ def _soak(arguments: argparse.Namespace) -> int:
         raise CannotStart(f"SECONDS: 1 to {SOAK_SECONDS_MAX} was expected")
     if not set(ways) <= WAYS.keys():
         raise CannotStart(f"WAYS: some of {','.join(WAYS)} were expected")
-    return 0 if soak(arguments.seconds, ways, arguments.seed, say) else 1
+    clean = soak(arguments.seconds, ways, arguments.seed, say, brief=arguments.brief)
+    return 0 if clean else 1
 
 
 def _soak_one(arguments: argparse.Namespace) -> int:

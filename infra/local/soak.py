@@ -37,8 +37,8 @@ WAYS: dict[str, tuple[str, dict[str, object]]] = {
 
 FILLS_PER_MINUTE = 40
 FAULTS_PER_MINUTE = 24
-CALM_SECONDS_MAX = 480
-"""Conversions and transactions that never come back take minutes to be sure of."""
+CALM_SECONDS_MAX = 1_200
+"""A split that a reorganisation took away is booked once its token was quiet for ten minutes."""
 ROUNDING = 200
 """Micro-shares: the venue states holdings to four decimals, and a leader may own two wallets."""
 SLOW_TO_SETTLE = frozenset({"reorg_drop"})
