@@ -12,7 +12,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import requests
 from chalicelib.adapters.clock import SystemClock
 from chalicelib.adapters.stored_rules import change_settings
 from chalicelib.domain.errors import PapercopyError
+from chalicelib.ports import Put
+from chalicelib.services.holdings_checks import holdings_check
 from infra.local.embedded import EmbeddedEngine
 from infra.local.ground_truth import Verdict, compare, ledgers_hold, stored_attempts
 from infra.local.simulator_process import ROOT, SimulatorProcess
@@ -41,6 +44,7 @@ CALM_SECONDS_MAX = 1_200
 """A split that a reorganisation took away is booked once its token was quiet for ten minutes."""
 ROUNDING = 200
 """Micro-shares: the venue states holdings to four decimals, and a leader may own two wallets."""
+COMPARE_AGAIN_MS = 60_000
 SLOW_TO_SETTLE = frozenset({"reorg_drop"})
 WARM_UP_S = 6
 CLOCK = SystemClock()
@@ -190,10 +194,12 @@ def _reconcile(engine: EmbeddedEngine, simulator: SimulatorProcess) -> None:
     """What every mode does at least once a day: hold the books against the venue's own record."""
     began = simulator.control("health")["genesis"]
     for row in simulator.leaders():
-        try:
+        with suppress(PapercopyError):
             engine.services.measure.reconcile(row["wallet"], began, CLOCK.now_ms())
-        except PapercopyError:
-            continue
+        check = holdings_check(engine.store, row["wallet"])
+        if CLOCK.now_ms() - check.ts_checked >= COMPARE_AGAIN_MS:
+            with suppress(PapercopyError):
+                engine.store.commit([Put(replace(check, ts_checked=0))])
 
 
 def _settled(engine: EmbeddedEngine, simulator: SimulatorProcess, mode: str) -> bool:
