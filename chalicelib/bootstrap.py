@@ -423,8 +423,7 @@ def market_watch_on(
     def placed_within_ms(token_id: str) -> int:
         market = of_fills.known(token_id)
         rules = services.rules.rules_for("")
-        confirming = rules.api_lag_fallback_ms if rules.execute_on == "api_confirmed" else 0
-        return settle_ms(rules, market.delay_ms if market else 0) + confirming
+        return settle_ms(rules, market.delay_ms if market else 0) + rules.confirm_ms
 
     books = BookSurroundings(
         snapshots=ports.books.books,

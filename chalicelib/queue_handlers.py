@@ -14,7 +14,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from chalicelib.adapters.sqs import MARK_TICK, PollTick, parse_fill_message, parse_poll_tick
+from chalicelib.adapters.fill_wire import parse_fill_message
+from chalicelib.adapters.sqs import MARK_TICK, PollTick, parse_poll_tick
 from chalicelib.bootstrap import Ports, Services
 from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.observability import logger

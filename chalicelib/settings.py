@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chalicelib.domain.errors import InvalidInput
+from chalicelib.domain.latency_model import settle_ms
 from chalicelib.domain.rules import (
     BookMode,
     CopyRules,
@@ -143,15 +144,8 @@ class CopySettings(BaseModel):
     @model_validator(mode="after")
     def _ends_in_time(self) -> Self:
         """One workflow waits for everything from a group's opening to its order's expiry."""
-        confirmation = self.api_lag_fallback_ms if self.execute_on == "api_confirmed" else 0
-        total = (
-            self.aggregation_window_ms
-            + confirmation
-            + self.decision_latency_ms
-            + self.submit_latency_ms
-            + self.jitter_ms_max
-            + self.order_ttl_ms
-        )
+        rules = self.rules()
+        total = settle_ms(rules, 0) + rules.confirm_ms + rules.order_ttl_ms
         if total > COPY_MS_MAX:
             raise ValueError(
                 "window, confirmation, latencies and order_ttl_ms together are "

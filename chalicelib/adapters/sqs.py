@@ -24,7 +24,6 @@ SEND_ATTEMPTS_MAX = 3
 SEND_BACKOFF_MS = 100
 DELAY_SECONDS_MAX = 900
 TICK_LEADERS_MAX = 1_000
-parse_fill_message = fill_wire.parse_fill_message
 
 
 @dataclass(frozen=True, slots=True)

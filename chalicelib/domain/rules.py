@@ -63,6 +63,11 @@ class CopyRules:
     resting_fill: RestingFill = "trade_through"
     refused: str = ""
 
+    @property
+    def confirm_ms(self) -> int:
+        """Longest wait for the Data API's confirmation after the window, 0 for none."""
+        return self.api_lag_fallback_ms if self.execute_on == "api_confirmed" else 0
+
 
 @dataclass(frozen=True, slots=True)
 class SystemRules:

@@ -14,7 +14,7 @@ from typing import Any
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.orderbook import Level
-from chalicelib.domain.tape import BookChange, Segment, TradePrint, segment_name
+from chalicelib.domain.tape import BookChange, Segment, TradePrint
 
 DATA_CHARS_MAX = 100_000
 """Deflated and in base64."""
@@ -253,8 +253,3 @@ def _events(columns: Any, start: int) -> Iterable[tuple[int, int, Side, int, int
     times = _sums(steps, start)
     for ts, lag, side, price, total in zip(times, lags, sides, prices, shares, strict=True):
         yield ts, ts + lag, _SIDES[side], price, total
-
-
-def row_name(row: TapeSegment) -> str:
-    """The name attempts know the row's segment by."""
-    return segment_name(row.ts_start, row.watcher)

@@ -198,14 +198,13 @@ class GroupFill:
         if left.fill_shares < SHARE_STEP:
             return _Placed(None, Reason.INCREMENT_TOO_SMALL, netted, tuple(writes))
         rules = self._rules.rules_for(leader.leader)
-        confirm_ms = rules.api_lag_fallback_ms if rules.execute_on == "api_confirmed" else 0
         group = open_group(
             trade,
             left,
             pre_sell,
             latest.number + 1 if latest else 0,
             rules.aggregation_window_ms,
-            confirm_ms,
+            rules.confirm_ms,
         )
         works = [Put(_work(group, ref)) for ref in refs]
         return _Placed(group, None, netted, (*writes, Put(group), *works))

@@ -13,7 +13,7 @@ times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import Conflict, InvalidInput, PapercopyError, Retryable
@@ -244,23 +244,22 @@ class IngestFill:
                 return ()
             new = questions(trade, message.ts_seen, both=self._both_listen())
             trade = replace(trade, asked=trade.asked + new)
+            checks = [_check_row(trade, question, message.ts_seen) for question in new]
             try:
-                self._store.commit(self._news(trade, new, message.ts_seen, evidence))
+                self._store.commit(self._news(trade, checks, message.ts_seen, evidence))
             except Conflict:
                 continue
             self._metrics.count("trades_new" if before is None else "trades_updated")
             self._finish(leader, stored(trade))
             self._tell_confirmed(trade, message.ts_seen)
-            rows = [_check_row(trade, q, message.ts_seen) for q in new]
-            return tuple(stored(row) for row in rows if row.ts_due <= message.ts_seen)
+            return tuple(stored(check) for check in checks if check.ts_due <= message.ts_seen)
         raise Retryable(f"trade {key.pk} stayed contended for {ROUNDS_MAX} rounds")
 
     def _news(
-        self, trade: Trade, new: tuple[Question, ...], ts_seen: int, evidence: _Evidence
+        self, trade: Trade, checks: Sequence[Check], ts_seen: int, evidence: _Evidence
     ) -> list[Write]:
         """The trade, what only a receipt can answer, and the payload that brought the news."""
-        writes: list[Write] = [Put(trade)]
-        writes += [Put(_check_row(trade, question, ts_seen)) for question in new]
+        writes: list[Write] = [Put(trade), *(Put(check) for check in checks)]
         raw = raw_payload(trade.trade_id, trade.version + 1, evidence.source, ts_seen, evidence.raw)
         if raw:
             writes.append(Put(raw))

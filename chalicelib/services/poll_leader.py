@@ -280,11 +280,7 @@ class PollLeader:
         wallet = reading.before.wallet
         who = (leader.leader, wallet)
         try:
-            poll = (
-                self._feed.poll(wallet, since)
-                if until is None
-                else self._feed.poll(wallet, since, until)
-            )
+            poll = self._feed.poll(wallet, since, until)
         except Permanent as error:
             # The venue answered; it is this wallet that it refuses.
             self._refusals[who] = (str(error), self._clock.now_ms())

@@ -15,7 +15,7 @@ from chalicelib.domain.errors import Conflict, Retryable
 from chalicelib.domain.identifiers import is_combo
 from chalicelib.domain.ledger import Entry, EntryKind
 from chalicelib.domain.money import MICROS, cash_floor
-from chalicelib.domain.portfolio import Position, apply_entry
+from chalicelib.domain.portfolio import Head, Position, apply_entry
 from chalicelib.domain.registry import (
     HeldToken,
     Leader,
@@ -238,6 +238,38 @@ def _sums(entries: Iterable[Entry]) -> dict[str, int]:
     return sums
 
 
+def _difference(
+    head: Head,
+    position: Position,
+    kind: EntryKind,
+    reference: str,
+    delta: int,
+    worth: int,
+    as_of: int,
+) -> Entry:
+    """The entry that brings a position's shares, without cash, to what a reading says."""
+    return Entry(
+        portfolio_id=head.portfolio_id,
+        epoch=head.epoch,
+        seq=head.entries,
+        kind=kind,
+        reference=reference,
+        token_id=position.token_id,
+        leader=position.leader,
+        shares=delta,
+        cash=0,
+        ts_effective=as_of,
+        order=READING_ORDER,
+        value=worth if delta > 0 else -worth,
+    )
+
+
+def _is_current(store: Store, leader: Leader) -> bool:
+    """Whether the leader's row is still this one."""
+    current = store.get(Leader, leader_key(leader.leader))
+    return current is not None and current.version == leader.version
+
+
 def _book(
     store: Store,
     leader: Leader,
@@ -268,20 +300,8 @@ def _book(
                 head.portfolio_id, head.epoch, token, leader.leader
             )
             worth = cash_floor(abs(delta), price_for(owed.held.get(token), position, prices))
-            entry = Entry(
-                portfolio_id=head.portfolio_id,
-                epoch=head.epoch,
-                seq=head.entries,
-                kind=owed.kind,
-                reference=f"holdings/{leader.holdings_read}/{token}",
-                token_id=token,
-                leader=leader.leader,
-                shares=delta,
-                cash=0,
-                ts_effective=as_of,
-                order=READING_ORDER,
-                value=worth if delta > 0 else -worth,
-            )
+            name = f"holdings/{leader.holdings_read}/{token}"
+            entry = _difference(head, position, owed.kind, name, delta, worth, as_of)
             head, position = apply_entry(head, position, entry)
             writes += [Put(entry), Put(position)]
         if not writes:
@@ -289,8 +309,7 @@ def _book(
         try:
             store.commit([*writes, Put(head), Require(key_of(leader), leader.version)])
         except Conflict:
-            current = store.get(Leader, leader_key(leader.leader))
-            if current is None or current.version != leader.version:
+            if not _is_current(store, leader):
                 return False
             positions = shadow = None
             continue
@@ -324,27 +343,13 @@ def book_difference(
         if abs(delta) < tolerance(leader.wallets) or store.get(Entry, key):
             return True
         worth = cash_floor(abs(delta), price_for(held, position, prices))
-        entry = Entry(
-            portfolio_id=head.portfolio_id,
-            epoch=head.epoch,
-            seq=head.entries,
-            kind=kind,
-            reference=name,
-            token_id=token,
-            leader=leader.leader,
-            shares=delta,
-            cash=0,
-            ts_effective=as_of,
-            order=READING_ORDER,
-            value=worth if delta > 0 else -worth,
-        )
+        entry = _difference(head, position, kind, name, delta, worth, as_of)
         head, position = apply_entry(head, position, entry)
         writes: list[Write] = [Put(entry), Put(position), Put(head)]
         try:
             store.commit([*writes, Require(key_of(leader), leader.version)])
         except Conflict:
-            current = store.get(Leader, leader_key(leader.leader))
-            if current is None or current.version != leader.version:
+            if not _is_current(store, leader):
                 return False
             continue
         return True

@@ -7,6 +7,7 @@ unless `strict_both` asks for both.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.registry import Heartbeat
@@ -71,14 +72,7 @@ def _chain(
 ) -> tuple[SourceState, str]:
     if system.trigger_mode == "api":
         return "off", "not used in mode api"
-    if heartbeat is None:
-        if just_began:
-            return "starting", "waiting for the watcher's first sign of life"
-        return "down", "no watcher was ever heard of"
-    silent_ms = now - heartbeat.ts
-    if silent_ms > CHAIN_SILENT_MS:
-        return "down", f"the watcher is silent for {silent_ms // 1000} s"
-    return ("up" if heartbeat.up else "down"), heartbeat.detail
+    return _heard(_WATCHER, heartbeat, now, just_began)
 
 
 def _api(
@@ -86,13 +80,38 @@ def _api(
 ) -> tuple[SourceState, str]:
     if system.trigger_mode == "polygon":
         return "off", "not polled in mode polygon"
+    return _heard(_POLLS, heartbeat, now, just_began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """How long a source may be silent, and the words for it; `silent` takes the seconds."""
+
+    silent_ms_max: int
+    awaited: str
+    never: str
+    silent: str
+
+
+_WATCHER = _Source(
+    CHAIN_SILENT_MS,
+    "waiting for the watcher's first sign of life",
+    "no watcher was ever heard of",
+    "the watcher is silent for {} s",
+)
+_POLLS = _Source(
+    API_SILENT_MS, "waiting for a first poll", "there never was a first poll", "no poll for {} s"
+)
+
+
+def _heard(
+    source: _Source, heartbeat: Heartbeat | None, now: int, just_began: bool
+) -> tuple[SourceState, str]:
     if heartbeat is None:
-        if just_began:
-            return "starting", "waiting for a first poll"
-        return "down", "there never was a first poll"
+        return ("starting", source.awaited) if just_began else ("down", source.never)
     silent_ms = now - heartbeat.ts
-    if silent_ms > API_SILENT_MS:
-        return "down", f"no poll for {silent_ms // 1000} s"
+    if silent_ms > source.silent_ms_max:
+        return "down", source.silent.format(silent_ms // 1000)
     return ("up" if heartbeat.up else "down"), heartbeat.detail
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from chalicelib.adapters.clock import ManualClock
 from chalicelib.adapters.embedded.queue import Delivery, MemoryFillQueue
-from chalicelib.adapters.sqs import SqsFillQueue, parse_fill_message
+from chalicelib.adapters.fill_wire import parse_fill_message
+from chalicelib.adapters.sqs import SqsFillQueue
 from chalicelib.domain.evidence import FillMessage
 from chalicelib.ports import FillQueue
 

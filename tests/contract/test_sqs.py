@@ -12,12 +12,12 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.adapters import fill_wire, sqs
 from chalicelib.adapters.clock import ManualClock
+from chalicelib.adapters.fill_wire import parse_fill_message
 from chalicelib.adapters.sqs import (
     PollTick,
     SqsFillQueue,
     SqsPollTicks,
     SqsQuarantine,
-    parse_fill_message,
     parse_poll_tick,
 )
 from chalicelib.domain.errors import InvalidInput, PapercopyError, Permanent, Retryable
