@@ -141,8 +141,8 @@ def services_on(
     store, clock, metrics = ports.store, ports.clock, ports.metrics
     rules = rules or StoredRules(store, ports.quarantine, clock, metrics, env)
     directory = MarketDirectory(store, ports.catalogue, clock)
-    group_fill = GroupFill(store, rules, clock, metrics)
     tapes = TapeReader(store, rules, clock)
+    group_fill = GroupFill(store, tapes, rules, clock, metrics)
     execute = ExecuteAttempt(store, PaperExecutor(tapes, ports.books, clock), tapes, metrics)
     decision_books = DecisionBooks(tapes, ports.books, clock, metrics)
     poll_leader = PollLeader(

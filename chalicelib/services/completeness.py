@@ -22,10 +22,11 @@ from chalicelib.domain.completeness import (
 )
 from chalicelib.domain.errors import Conflict, InvalidInput, PapercopyError, Retryable
 from chalicelib.domain.evidence import ApiEvidence
+from chalicelib.domain.open_questions import is_open
 from chalicelib.domain.poll_messages import poll_messages
 from chalicelib.domain.poll_tally import api_evidence
 from chalicelib.domain.registry import Heartbeat, Leader, first_second
-from chalicelib.domain.trade import Question, Trade, effective, is_open, ts_block_of
+from chalicelib.domain.trade import Question, Trade, effective, ts_block_of
 from chalicelib.keyspace import heartbeat_key, hour_key, hours_pk, trade_key
 from chalicelib.ports import ActivityFeed, Clock, FillQueue, Metrics, Put, Rules, Store
 from chalicelib.services.heartbeats import beat

@@ -31,7 +31,7 @@ from chalicelib.domain.trade import Increment, Trade
 from chalicelib.keyspace import attempt_key, correction_key, fill_key, group_key, line_pk, trade_key
 from chalicelib.ports import Clock, CopyRun, Metrics, Put, Rules, Store, Write
 from chalicelib.services.portfolios import followers, portfolios_of_leader
-from chalicelib.services.tapes import request_tape
+from chalicelib.services.tape_reading import TapeReader
 
 ROUNDS_MAX = 8
 FILLS_MAX = 400
@@ -42,9 +42,6 @@ NOTED_ATTEMPTS_MAX = 10
 WAIT_SECONDS_MAX = 240
 MARGIN_MS = 1_000
 """Waits are whole seconds; one second more makes sure the step runs after its time."""
-
-
-TAPE_MARGIN_MS = 500
 
 
 def wait_seconds(until_ms: int, now_ms: int) -> int:
@@ -65,8 +62,11 @@ class _Placed:
 class GroupFill:
     """Commit 3 of ingestion."""
 
-    def __init__(self, store: Store, rules: Rules, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, store: Store, tapes: TapeReader, rules: Rules, clock: Clock, metrics: Metrics
+    ) -> None:
         self._store = store
+        self._tapes = tapes
         self._rules = rules
         self._clock = clock
         self._metrics = metrics
@@ -101,9 +101,9 @@ class GroupFill:
     def _want_tape(self, group: Group) -> None:
         """Have the book recorded from before the first fill until its copies are placed."""
         settle = settle_ms(self._rules.rules_for(group.leader), 0)
-        until = group.opened + settle + group.confirm_ms + TAPE_MARGIN_MS
+        until = group.opened + settle + group.confirm_ms
         try:
-            request_tape(self._store, group.token_id, group.opened - MARGIN_MS, until)
+            self._tapes.request(group.token_id, group.opened - MARGIN_MS, until)
         except PapercopyError:
             # Without a tape the copy is executed on a snapshot, and says so.
             self._metrics.count("tape_requests_failed")

@@ -27,6 +27,7 @@ from chalicelib.domain.evidence import (
 from chalicelib.domain.exchange_log import TIMESTAMP_MAX, Side
 from chalicelib.domain.identifiers import hash32, token_id, trade_id
 from chalicelib.domain.money import AMOUNT_MAX
+from chalicelib.domain.open_questions import questions
 from chalicelib.domain.registry import Check, Leader, is_history
 from chalicelib.domain.trade import (
     API_ORDER,
@@ -41,7 +42,6 @@ from chalicelib.domain.trade import (
     fold_rows,
     handed_on,
     new_trade,
-    questions,
     settle,
     ts_block_of,
 )

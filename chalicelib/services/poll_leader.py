@@ -26,7 +26,7 @@ from chalicelib.domain.poll_memory import (
 from chalicelib.domain.poll_messages import poll_messages
 from chalicelib.domain.poll_reach import Reach, rewound
 from chalicelib.domain.poll_tally import activity_evidence, api_evidence
-from chalicelib.domain.registry import CatchUp, Cursor, Heartbeat, Leader
+from chalicelib.domain.registry import CatchUp, Cursor, Leader
 from chalicelib.keyspace import cursor_key, leader_key
 from chalicelib.ports import (
     ActivityFeed,
@@ -39,8 +39,9 @@ from chalicelib.ports import (
     Store,
 )
 from chalicelib.services.catch_up import close_catch_ups, open_catch_ups, shorten_catch_ups
-from chalicelib.services.heartbeats import beat
+from chalicelib.services.feed_pulse import FeedPulse
 from chalicelib.services.manage_leaders import leaders
+from chalicelib.services.source_health import API_SOURCE
 
 OVERLAP_SECONDS = 120
 OVERLAP_SECONDS_MAX = 86_400
@@ -49,11 +50,6 @@ UNREADABLE_HOLD_SECONDS = 900
 """How long the cursor waits for a row that could not be read to become readable."""
 POLL_MS_MAX = 25_000
 """No wallet's poll begins later than this after the first one's: half of the function's time."""
-BEAT_MS = 10_000
-REFUSAL_MS = 600_000
-"""How long the heartbeat tells of a wallet's refusal that did not come again."""
-
-SOURCE = "data_api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +112,9 @@ class PollLeader:
         self._quarantine = quarantine
         self._clock = clock
         self._metrics = metrics
-        self._answered: tuple[str, int] = ("", 0)
-        self._beaten: Heartbeat | None = None
+        self._pulse = FeedPulse(store, clock)
         self._polled: dict[str, int] = {}
         self._first: dict[str, str] = {}
-        self._refusals: dict[tuple[str, str], tuple[str, int]] = {}
 
     def __call__(self, leader_address: str) -> Polled:
         """Poll his wallets; one wallet's failure is part of the answer and stops no other.
@@ -263,7 +257,7 @@ class PollLeader:
         if messages:
             self._queue.send(messages)
         for payload, error in newly_refused:
-            self._quarantine.keep(SOURCE, payload, error)
+            self._quarantine.keep(API_SOURCE, payload, error)
         self._count(fresh, len(newly_refused))
         reading.new += len(fresh)
         reading.refused |= refused
@@ -278,22 +272,19 @@ class PollLeader:
         self, leader: Leader, reading: _Reading, since: int, until: int | None
     ) -> ActivityPoll:
         wallet = reading.before.wallet
-        who = (leader.leader, wallet)
         try:
             poll = self._feed.poll(wallet, since, until)
         except Permanent as error:
             # The venue answered; it is this wallet that it refuses.
-            self._refusals[who] = (str(error), self._clock.now_ms())
             since_when = reading.cursor.refused_since or self._clock.now_ms() // 1000
             reading.cursor = replace(reading.cursor, refused_since=since_when)
-            self._heard(leader)
+            self._pulse.refused(leader.leader, wallet, str(error))
             raise
         except PapercopyError as error:
-            self._unheard(leader, str(error))
+            self._pulse.unheard(leader.leader, str(error))
             raise
-        self._refusals.pop(who, None)
         reading.cursor = replace(reading.cursor, refused_since=0)
-        self._heard(leader)
+        self._pulse.heard(leader.leader, wallet)
         return poll
 
     def _remember(self, reading: _Reading, reach: Reach) -> None:
@@ -348,33 +339,6 @@ class PollLeader:
             if reach.is_given_up(cursor) and (back := reach.back_to(cursor, row)) != cursor:
                 fresh = self._store.get(Cursor, cursor_key(cursor.leader, cursor.wallet))
                 self._move(replace(back, version=fresh.version if fresh else 0))
-
-    def _heard(self, leader: Leader) -> None:
-        self._answered = (leader.leader, self._clock.now_ms())
-        self._beat(True, self._refused_detail())
-
-    def _refused_detail(self) -> str:
-        """What to tell people of the wallets that the venue refused lately."""
-        oldest = self._clock.now_ms() - REFUSAL_MS
-        self._refusals = {who: told for who, told in self._refusals.items() if told[1] >= oldest}
-        errors = [error for error, _ in self._refusals.values()]
-        others = f" ({len(errors)} wallets are refused)" if len(errors) > 1 else ""
-        return f"{errors[0]}{others}" if errors else ""
-
-    def _unheard(self, leader: Leader, detail: str) -> None:
-        """The source is down, unless it has just answered for somebody else."""
-        who, when = self._answered
-        if who in ("", leader.leader) or self._clock.now_ms() - when > BEAT_MS:
-            self._beat(False, detail)
-
-    def _beat(self, up: bool, detail: str) -> None:
-        """Record a proof of life, a repeated one at most once per BEAT_MS."""
-        proof = Heartbeat(SOURCE, self._clock.now_ms(), up, detail)
-        last = self._beaten
-        if last and (last.up, last.detail) == (up, detail) and proof.ts - last.ts < BEAT_MS:
-            return
-        beat(self._store, proof)
-        self._beaten = proof
 
 
 def _newest(poll: ActivityPoll, otherwise: int) -> int:

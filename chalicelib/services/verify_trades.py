@@ -13,9 +13,10 @@ from dataclasses import replace
 
 from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.domain.exchange_log import Generation
+from chalicelib.domain.open_questions import SECOND_LOOK_MS, is_open
 from chalicelib.domain.receipt import reading_of
 from chalicelib.domain.registry import Check
-from chalicelib.domain.trade import SECOND_LOOK_MS, Reading, Trade, is_open
+from chalicelib.domain.trade import Reading, Trade
 from chalicelib.keyspace import trade_key
 from chalicelib.ports import Clock, Metrics, Quarantine, Receipts, Store
 from chalicelib.services.ingest_fill import IngestFill
