@@ -9,6 +9,7 @@ from chalice import Chalice, Rate
 
 app = Chalice(app_name="papercopy")
 STAGE = os.environ.get("PAPERCOPY_STAGE", "unset")
+RECEIVES_MAX = 5
 seen: list[tuple[str, str]] = []
 ticks: Counter[str] = Counter()
 
@@ -29,8 +30,11 @@ def _handle(event):
         if message.get("raise"):
             raise ValueError(message["raise"])
         seen.append((group, message["id"]))
+        last = int(record["attributes"]["ApproximateReceiveCount"]) >= RECEIVES_MAX
         if (group and group in stopped) or message.get("fail"):
-            stopped.add(group)
+            # As the real one does: what is buried next does not take its successors along.
+            if not last:
+                stopped.add(group)
             failures.append({"itemIdentifier": record["messageId"]})
         elif "workflow" in message:
             _start_copy_trade(message["id"], message["workflow"])
