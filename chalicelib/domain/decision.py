@@ -15,6 +15,7 @@ from chalicelib.domain.money import cash_floor
 from chalicelib.domain.orderbook import Book, depth
 from chalicelib.domain.paper_order import Order, reservation
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.risk import UNSPENT, Exposure, Spending
 from chalicelib.domain.rules import CopyRules
 from chalicelib.domain.source_health import SourceHealth
 
@@ -29,7 +30,9 @@ class Inputs:
     cash less reservations. `not_before` (milliseconds) lies after `ts_decided` when an order of
     ours had to be waited for: then it takes the place of the decision time. `health` is known for
     a BUY, and `lists` say which markets he may open positions in. `segment` names the part of the
-    tape that `book` was taken from, empty for a snapshot.
+    tape that `book` was taken from, empty for a snapshot. `tripped` names the circuit breakers that
+    are open, `exposure` is known for a BUY, `leader_equity` where the sizing asks for it, and
+    `ts_marks` is when the marks were made that `equity` and `exposure` rest on.
     """
 
     attempt_id: str
@@ -47,6 +50,12 @@ class Inputs:
     health: SourceHealth | None = None
     lists: MarketLists | None = None
     segment: str = ""
+    paused: bool = False
+    tripped: tuple[Reason, ...] = ()
+    exposure: Exposure | None = None
+    spending: Spending = UNSPENT
+    leader_equity: int | None = None
+    ts_marks: int = 0
 
     @property
     def ts_book(self) -> int:
