@@ -26,6 +26,7 @@ from simulator.scenario import (
     chaos,
     load_scenario,
 )
+from simulator.scenes import SCENES
 from simulator.server import endpoints, start
 from simulator.venue import Venue, VenueClock
 from simulator.world import BLOCK_MS, World, WorldConfig
@@ -53,6 +54,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--combos-per-minute", type=float, default=0.0)
     parser.add_argument("--oddities-per-minute", type=float, default=0.0)
     parser.add_argument("--holdings", action="store_true", help="leaders own tokens at genesis")
+    parser.add_argument("--stage", action="store_true", help="a leader plays the scripted scenes")
     parser.add_argument("--resolutions", default="", metavar="S:SLUG:WINNER,...")
     parser.add_argument("--scenario", metavar="FILE", help="JSON timetable of faults")
     parser.add_argument("--chaos", type=int, metavar="SEED", help="random faults")
@@ -94,6 +96,7 @@ def make_venue(arguments: argparse.Namespace) -> Venue:
         oddities_per_minute=arguments.oddities_per_minute,
         holdings=arguments.holdings,
         resolutions=parse_resolutions(arguments.resolutions),
+        scenes=SCENES if arguments.stage else (),
     )
     clock = VenueClock(genesis_ms, arguments.time_scale)
     venue = Venue(World(arguments.seed, genesis_ms, config), clock)

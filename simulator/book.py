@@ -146,3 +146,35 @@ class Ladder:
     def _draw_size(self) -> int:
         """50 to 2,000 shares at two decimals, small sizes more likely."""
         return (5_000 + int(self.rng.random() ** 2 * 195_000)) * 10_000
+
+
+class Quotes(NamedTuple):
+    """A whole book of outcome 0: (price, shares) in micros, best first."""
+
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+
+
+class ScriptedLadder(Ladder):
+    """A book that moves only when it is told to."""
+
+    __slots__ = ()
+
+    def evolve(self, ts: int, out: ChangeSink) -> None:
+        """Nothing happens by itself."""
+
+    def show(self, ts: int, quotes: Quotes, out: ChangeSink) -> None:
+        """Become exactly this book."""
+        for levels, wanted, is_bid in (
+            (self.bids, dict(quotes.bids), True),
+            (self.asks, dict(quotes.asks), False),
+        ):
+            for price in sorted(levels.keys() | wanted.keys()):
+                size = wanted.get(price, 0)
+                if levels.get(price, 0) != size:
+                    out.append(Change(ts, self.index, is_bid, price, size))
+            levels.clear()
+            levels.update(wanted)
+
+    def _requote(self, ts: int, out: ChangeSink) -> None:
+        """Nobody refills it."""

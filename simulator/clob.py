@@ -15,6 +15,7 @@ from simulator.markets import Market, Token
 from simulator.venue import BookView, Venue
 
 TOKENS_MAX = 500
+NEEDLESS = "clob books asked for needlessly"
 
 Json = dict[str, Any]
 Answerer = Callable[[BookView, Token], Json]
@@ -25,16 +26,18 @@ class Clob:
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
+        self._book = self._of_token(rest_book)
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/clob/book", self._of_token(rest_book)),
+            web.get("/clob/book", self.book),
             web.post("/clob/books", self.books),
             web.get("/clob/midpoint", self._of_token(lambda v, t: {"mid": _mid(v, t)})),
             web.post("/clob/midpoints", self.midpoints),
             web.get("/clob/spread", self._of_token(lambda v, t: {"spread": _spread(v, t)})),
             web.get("/clob/price", self.price),
             web.get("/clob/last-trade-price", self._of_token(_last_trade)),
+            web.post("/clob/last-trades-prices", self.last_trades),
             web.get("/clob/tick-size",
                     self._of_token(lambda v, _: {"minimum_tick_size": v.tick / 1_000_000})),
             web.get("/clob/neg-risk",
@@ -56,6 +59,13 @@ class Clob:
             return web.json_response(answer(*found))
 
         return handle
+
+    async def book(self, request: web.Request) -> web.Response:
+        """One book; whoever is told everything about it anyway is counted."""
+        if self.venue.asked_needlessly(request.query.get("token_id", "")):
+            self.venue.counters[NEEDLESS] += 1
+        answer: web.Response = await self._book(request)
+        return answer
 
     async def price(self, request: web.Request) -> web.Response:
         """BUY is the best bid, SELL the best ask: what resting orders of that side offer."""
@@ -82,6 +92,17 @@ class Clob:
         if isinstance(wanted, web.Response):
             return wanted
         return web.json_response({token.id: _mid(view, token) for view, token in wanted})
+
+    async def last_trades(self, request: web.Request) -> web.Response:
+        """Last trades of the listed tokens; what was never traded or has no book is left out."""
+        wanted = await self._posted(request)
+        if isinstance(wanted, web.Response):
+            return wanted
+        return web.json_response([
+            {"token_id": token.id, **_last_trade(view, token)}
+            for view, token in wanted
+            if view.last_price is not None
+        ])  # fmt: skip
 
     async def _posted(self, request: web.Request) -> list[tuple[BookView, Token]] | web.Response:
         try:

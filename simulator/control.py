@@ -9,6 +9,7 @@ from aiohttp import web
 
 from simulator.activity import ActivityRow
 from simulator.chain import Fill, Row
+from simulator.clob import NEEDLESS
 from simulator.faults import SCOPES, Faults
 from simulator.interventions import Interventions
 from simulator.market_ws import MarketChannel
@@ -27,6 +28,8 @@ COUNTED_ALWAYS = (
     "polygon unfiltered subscriptions",
     "rpc http calls",
     "http calls",
+    "GET /clob/book",
+    NEEDLESS,
     *(f"http {scope} {what}" for scope in SCOPES for what in ("calls", "429", "500")),
 )
 TICKS = {"0.01": 10_000, "0.005": 5_000, "0.0025": 2_500, "0.001": 1_000, "0.0001": 100}
@@ -49,6 +52,7 @@ class Control:
             web.get("/control/truth", self.truth),
             web.get("/control/positions", self.positions),
             web.get("/control/activity", self.activity),
+            web.get("/control/stage", self.stage),
             web.get("/control/scenario", self.show_scenario),
             web.post("/control/resolve", self.resolve),
             web.get("/control/counters", self.counters),
@@ -158,6 +162,18 @@ class Control:
             return web.json_response(self.interventions.apply(wanted))
         except ValueError as error:
             return _bad(str(error))
+
+    async def stage(self, _request: web.Request) -> web.Response:
+        """The scripted scenes in order, with the token that is traded in each."""
+        world = self.venue.world
+        return web.json_response([
+            {
+                "name": scene.name,
+                "token_id": market.tokens[0].id,
+                "fills": len(scene.entrances),
+            }
+            for scene, market in zip(world.config.scenes, world.stage.markets, strict=True)
+        ])  # fmt: skip
 
     async def show_scenario(self, _request: web.Request) -> web.Response:
         if self.scenario is None:

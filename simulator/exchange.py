@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from simulator import ids
 from simulator.activity import PendingEvents
-from simulator.book import Change, Ladder
+from simulator.book import Change, Ladder, ScriptedLadder
 from simulator.markets import Market, MarketList, Token
 from simulator.matching import (
     MakerLeg,
@@ -37,7 +37,15 @@ class Resolution(NamedTuple):
     payouts: tuple[int, int]
 
 
-BookEvent = Change | Match | Resolution
+class Hush(NamedTuple):
+    """The venue stops or goes on telling anybody about a market's book."""
+
+    ts: int
+    market_index: int
+    is_silent: bool
+
+
+BookEvent = Change | Match | Resolution | Hush
 
 
 class Exchange:
@@ -49,7 +57,9 @@ class Exchange:
         self.crowd = crowd
         self.rng = ids.stream(seed, "exchange")
         self.ladders: dict[int, Ladder] = {
-            m.index: Ladder(m.index, m.tick, m.center, m.spread_ticks, ids.stream(seed, "book", i))
+            m.index: (ScriptedLadder if m.is_scripted else Ladder)(
+                m.index, m.tick, m.center, m.spread_ticks, ids.stream(seed, "book", i)
+            )
             for i, m in enumerate(listed.all)
             if not m.closed and not m.is_combo
         }
@@ -62,6 +72,11 @@ class Exchange:
 
     def market(self, token: Token) -> Market:
         return self.listed.all[token.market_index]
+
+    def ordinary_markets(self) -> list[Market]:
+        """Open markets with a book that lives by itself."""
+        found = (self.listed.all[index] for index in self.ladders)
+        return [market for market in found if not market.is_scripted]
 
     def is_open(self, token: Token) -> bool:
         """True while the token has a book to trade on."""

@@ -62,6 +62,13 @@ class Faults:
     maintenance_rate: float = 0.0
     clob_ws_stall_assets: float | str = 0.0
 
+    @property
+    def of_clob(self) -> bool:
+        """Whether any switch is on that hides or delays a book."""
+        http = self.http_error_rate or self.http_429_rate or self.maintenance_rate or self.slow_ms
+        in_scope = self.http_scope in ("", "clob")
+        return bool(self.clob_ws_stall or self.clob_ws_stall_assets or (in_scope and http))
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

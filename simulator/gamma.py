@@ -16,6 +16,7 @@ from simulator.feed_rows import icon_url, iso_time, pseudonym
 from simulator.markets import Event, Market
 from simulator.venue import Venue
 
+ORDERS = ("liquidityNum", "volumeNum")
 LIMIT_DEFAULT, LIMIT_MAX = 20, 100
 SCHEMA = "https://gamma-api.polymarket.com/schemas/"
 TAG_IDS = {"politics": "2", "crypto": "21", "sports": "1", "weather": "84", "economy": "100328",
@@ -45,6 +46,12 @@ class Gamma:
     async def markets_keyset(self, request: web.Request) -> web.Response:
         listed = [m for m in self.venue.world.listed.singles if _selected(request, m)]
         tags = request.query.get("include_tag") == "true"
+        order = request.query.get("order", "")
+        if order and order not in ORDERS:
+            return _invalid("order is invalid")
+        if order:
+            falling = request.query.get("ascending") != "true"
+            listed.sort(key=lambda m: self.market(m).get(order, 0.0), reverse=falling)
         return self._keyset(request, "markets", listed, lambda m: self.market(m, tags=tags))
 
     async def events_keyset(self, request: web.Request) -> web.Response:
@@ -78,7 +85,11 @@ class Gamma:
                 last = int(base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)))
             except ValueError:
                 return _invalid("after_cursor is invalid")
-            listed = [entry for entry in listed if int(entry.id) > last]
+            places = [int(entry.id) for entry in listed]
+            if places == sorted(places):
+                listed = [entry for entry in listed if int(entry.id) > last]
+            else:
+                listed = listed[places.index(last) + 1 :] if last in places else []
         page: Json = {
             "$schema": f"{SCHEMA}{name.capitalize()}KeysetListResponse.json",
             name: [write(entry) for entry in listed[:limit]],

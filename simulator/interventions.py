@@ -35,7 +35,10 @@ class Interventions:
 
     def apply(self, wanted: object) -> dict[str, Any]:
         """Set switches and run actions; returns all switches and what each action did."""
-        self.venue.faults, actions = changed_faults(self.venue.faults, wanted)
+        before = self.venue.faults
+        self.venue.faults, actions = changed_faults(before, wanted)
+        if before.of_clob or self.venue.faults.of_clob or "clob_disconnect" in actions:
+            self.venue.clob_trouble_at = self.venue.now
         if isinstance(wanted, dict) and "ws_stall_subscriptions" in wanted:
             self.node.stall_subscriptions(self.venue.faults.ws_stall_subscriptions)
         if isinstance(wanted, dict) and "clob_ws_stall_assets" in wanted:

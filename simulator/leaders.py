@@ -122,7 +122,7 @@ class LeaderDesk:
         self._credit = 0.0
         self._burst: list[tuple[int, int, Leader, Token, str]] = []
         self._serial = 0
-        self._tokens = [t for m in exchange.listed.singles if not m.closed for t in m.tokens]
+        self._tokens = [t for m in exchange.listed.ordinary if not m.closed for t in m.tokens]
         self.moves: deque[Move] = deque(maxlen=MOVES_KEPT)
 
     @property

@@ -31,6 +31,7 @@ class MarketClient:
         self.outbox = Outbox(socket)
         self.request = request
         self.assets: set[str] = set()
+        self.since: dict[str, int] = {}
         self.silent: set[str] = set()
         self.custom_features = False
 
@@ -43,6 +44,7 @@ class MarketChannel:
         self.clients: set[MarketClient] = set()
         self._quotes: dict[str, tuple[int, int]] = {}
         venue.book_listeners.append(self.publish)
+        venue.told_since = self.told_since
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/clob-ws/ws/market", self.connect)]
@@ -64,6 +66,15 @@ class MarketChannel:
             sender.cancel()
         return socket
 
+    def told_since(self, asset: str) -> int | None:
+        """Since when (ms) somebody is told everything about an asset; None when nobody is."""
+        times = [
+            client.since[asset]
+            for client in self.clients
+            if asset in client.assets and asset not in client.silent
+        ]
+        return min(times, default=None)
+
     def disconnect_all(self) -> int:
         """Cut every connection at once; returns how many there were."""
         dropped = list(self.clients)
@@ -84,6 +95,7 @@ class MarketChannel:
         if request.get("custom_feature_enabled") is True:
             client.custom_features = True
         client.silent.difference_update(assets)
+        client.since |= dict.fromkeys(assets, self.venue.now)
         if request.get("operation") == "unsubscribe":
             client.assets.difference_update(assets)
             return
@@ -129,6 +141,8 @@ class MarketChannel:
             return
         if self.venue.faults.clob_ws_stall:
             self.venue.acted("clob_ws_stall")
+            return
+        if view.market.index in self.venue.silent:
             return
         tokens = {token.id for token in view.market.tokens}
         if all(client.assets.isdisjoint(tokens) for client in self.clients):

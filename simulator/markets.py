@@ -7,7 +7,7 @@ close when they are resolved.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator import ids
 
@@ -71,6 +71,7 @@ class Market:
     payouts: tuple[int, int] | None = None
     closed_ms: int = 0
     is_combo: bool = False
+    is_scripted: bool = False
 
     @property
     def neg_risk(self) -> bool:
@@ -174,13 +175,20 @@ class MarketList:
         """The markets that Gamma and the CLOB know: all but the combos."""
         return tuple(market for market in self.all if not market.is_combo)
 
+    @property
+    def ordinary(self) -> tuple[Market, ...]:
+        """The markets whose books live by themselves: neither combos nor scripted ones."""
+        return tuple(market for market in self.singles if not market.is_scripted)
+
     def of_token(self, token_id: str) -> Market | None:
         token = self.by_token.get(token_id)
         return None if token is None else self.all[token.market_index]
 
 
-def list_markets(seed: int, genesis_ms: int, combos: int = 0) -> MarketList:
-    """Build every market of one world. Deterministic in (seed, genesis, number of combos)."""
+def list_markets(
+    seed: int, genesis_ms: int, combos: int = 0, scenes: tuple[str, ...] = ()
+) -> MarketList:
+    """Build every market of one world, one for each name in `scenes`. Deterministic."""
     events: dict[str, Event] = {}
     markets = []
     for index, listing in enumerate(_LISTINGS):
@@ -192,6 +200,13 @@ def list_markets(seed: int, genesis_ms: int, combos: int = 0) -> MarketList:
             events[listing.event] = event
         markets.append(_market(seed, genesis_ms, index, listing, event))
     markets += [_combo(seed, genesis_ms, len(_LISTINGS) + n, markets) for n in range(combos)]
+    if scenes:
+        stage = Event("900900", "stage", "Scripted markets", ("stage",), False)
+        events[stage.title] = stage
+        markets += [
+            _scripted(seed, genesis_ms, len(markets) + n, name, stage)
+            for n, name in enumerate(scenes)
+        ]
     by_condition = {m.condition_id: m for m in markets} | {m.feed_condition_id: m for m in markets}
     by_token = {token.id: token for m in markets for token in m.tokens}
     return MarketList(tuple(markets), tuple(events.values()), by_token, by_condition)
@@ -233,6 +248,13 @@ def _market(seed: int, genesis_ms: int, index: int, listing: _Listing, event: Ev
         payouts=(1_000_000, 0) if listing.closed else None,
         closed_ms=(genesis_ms // DAY_MS + listing.end_days) * DAY_MS + 20 * 3_600_000,
     )
+
+
+def _scripted(seed: int, genesis_ms: int, index: int, name: str, stage: Event) -> Market:
+    listing = _Listing(
+        f"stage-{name}", f"Scripted market: {name}", stage.title, stage.tags, 500_000, 1_000
+    )
+    return replace(_market(seed, genesis_ms, index, listing, stage), is_scripted=True)
 
 
 def _combo(seed: int, genesis_ms: int, index: int, legs: list[Market]) -> Market:

@@ -49,8 +49,8 @@ class OddityDesk:
 
     def _token(self, generation: str | None = None) -> Token | None:
         markets = [
-            market for index in self.exchange.ladders
-            if generation in (None, (market := self.exchange.listed.all[index]).generation)
+            market for market in self.exchange.ordinary_markets()
+            if generation in (None, market.generation)
         ]  # fmt: skip
         return self.rng.choice(self.rng.choice(markets).tokens) if markets else None
 

@@ -28,13 +28,13 @@ def give_openings(
     openings: dict[str, dict[str, Opening]] = {}
     for place, leader in enumerate(leaders):
         given: dict[str, Opening] = {}
-        markets = rng.sample([m for m in listed.singles if not m.closed], rng.randint(3, 6))
+        markets = rng.sample([m for m in listed.ordinary if not m.closed], rng.randint(3, 6))
         for market in markets:
             token = market.tokens[int(rng.random() < 0.4)]
             shares = rng.randint(2_000, 400_000) * 10_000
             price = market.center if token.outcome_index == 0 else 1_000_000 - market.center
             given[token.id] = _opening(shares, price, genesis_ms, rng.randint(1, 15))
-        dust = rng.choice([m for m in listed.singles if not m.closed and m not in markets])
+        dust = rng.choice([m for m in listed.ordinary if not m.closed and m not in markets])
         given[dust.tokens[0].id] = _opening(50_000, dust.center, genesis_ms, 9)
         if place % 2 == 0:
             closed = next(m for m in listed.singles if m.closed)

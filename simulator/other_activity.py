@@ -104,7 +104,7 @@ class OtherActivityDesk:
         return [WalletEvent(kind, leader.active, None, "", amount, amount)]
 
     def _open_markets(self) -> list[Market]:
-        return [self.exchange.listed.all[index] for index in self.exchange.ladders]
+        return self.exchange.ordinary_markets()
 
     def _split(self, leader: Leader) -> list[WalletEvent]:
         markets = self._open_markets()

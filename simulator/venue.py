@@ -16,7 +16,7 @@ from simulator import ids
 from simulator.book import Change
 from simulator.chain import Block, Fill, Row
 from simulator.custody import Custody
-from simulator.exchange import BookEvent, Resolution
+from simulator.exchange import BookEvent, Hush, Resolution
 from simulator.faults import Faults
 from simulator.markets import Market, Token
 from simulator.matching import Match
@@ -26,6 +26,10 @@ from simulator.resolutions import winner_of
 from simulator.world import FEED_REFRESH_MS, Step, World
 
 FINALITY_BLOCKS = 5
+TOLD_MS = 10_000
+"""Who was told everything about a book for this long has no need to ask for it."""
+TROUBLE_MS = 20_000
+"""How long a fault of the CLOB may be the reason for a question after it is over."""
 
 
 class Clock(Protocol):
@@ -134,6 +138,9 @@ class Venue:
         self.head = self.world.head
         self.positions = PositionBook(self.world.leader_wallets, self.world.openings)
         self.custody = Custody(self.world)
+        self.silent: set[int] = set()
+        self.told_since: Callable[[str], int | None] = lambda _: None
+        self.clob_trouble_at = -TROUBLE_MS
         self._events: deque[BookEvent] = deque()
         self._vanishing: dict[Fill, int] = {}
         self._step: Step | None = None
@@ -218,6 +225,8 @@ class Venue:
                     view.print_trade(event)
                 elif isinstance(event, Resolution):
                     self._close(event)
+                elif isinstance(event, Hush):
+                    (self.silent.add if event.is_silent else self.silent.discard)(moment[1])
                 else:
                     view.apply(event)
             for listener in self.book_listeners:
@@ -238,10 +247,19 @@ class Venue:
         """A published block; the world's own next block stays hidden until its time."""
         return self.world.blocks.get(number) if number <= self.head.number else None
 
+    def asked_needlessly(self, token_id: str) -> bool:
+        """Whether the market channel told somebody everything about a book, without any fault."""
+        since = self.told_since(token_id)
+        told = since is not None and self.now - since >= TOLD_MS
+        calm = self.now - self.clob_trouble_at >= TROUBLE_MS and not self.faults.of_clob
+        return told and calm and self.book_of(token_id) is not None
+
     def book_of(self, token_id: str) -> tuple[BookView, Token] | None:
-        """The live book of a token, None when unknown or closed."""
+        """The live book of a token, None when unknown, closed or silent."""
         token = self.world.listed.by_token.get(token_id)
         view = None if token is None else self.books.get(token.market_index)
+        if token is not None and token.market_index in self.silent:
+            return None
         return None if token is None or view is None else (view, token)
 
     def on_chain(self, row: Row) -> bool:

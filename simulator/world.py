@@ -22,6 +22,8 @@ from simulator.oddities import OddityDesk, add_second_wallets
 from simulator.openings import Opening, give_openings
 from simulator.other_activity import OtherActivityDesk
 from simulator.resolutions import ResolutionPlan, ScheduledResolution
+from simulator.scenes import Scene
+from simulator.stage import StageDesk
 
 BLOCK_MS = 1_500
 ANCHOR_BLOCK = 97_600_000
@@ -48,6 +50,7 @@ class WorldConfig:
     oddities_per_minute: float = 0.0
     holdings: bool = False
     resolutions: tuple[ScheduledResolution, ...] = ()
+    scenes: tuple[Scene, ...] = ()
     retention_blocks: int = 24 * 3_600_000 // BLOCK_MS
 
 
@@ -67,7 +70,8 @@ class World:
         self.genesis_ms = genesis_ms
         self.config = config or WorldConfig()
         combos = COMBOS if self.config.combos_per_minute else 0
-        self.listed = list_markets(seed, genesis_ms, combos)
+        names = tuple(scene.name for scene in self.config.scenes)
+        self.listed = list_markets(seed, genesis_ms, combos, names)
         self.leaders = make_leaders(seed, self.config.leaders)
         if self.config.oddities_per_minute:
             add_second_wallets(seed, self.leaders)
@@ -92,6 +96,8 @@ class World:
         self.oddities = OddityDesk(
             seed, self.exchange, self.desk, self.config.oddities_per_minute, wait
         )
+        self.stage = StageDesk(seed, self.exchange, self.desk, self.config.scenes, wait)
+        self.leaders += self.stage.leaders
         self.resolutions = ResolutionPlan(genesis_ms, self.listed, self.config.resolutions)
         self.leader_wallets = {w for leader in self.leaders for w in leader.wallets}
         self.names = {w: leader.name for leader in self.leaders for w in leader.wallets}
@@ -122,7 +128,7 @@ class World:
     @property
     def quiet(self) -> bool:
         """True when no fill and no other event of a leader will reach the chain any more."""
-        if not self.desk.quiet or self.other.redeeming:
+        if not self.desk.quiet or self.other.redeeming or not self.stage.over:
             return False
         return not any(self._of_a_leader(entry) for entry in self.exchange.unsettled)
 
@@ -147,6 +153,7 @@ class World:
             else:
                 self._act_otherwise(ts, kind)
         block = self._settle(end)
+        self.stage.published(block)
         self._keep(block)
         self.head = block
         if block.number % PRUNE_EVERY_BLOCKS == 0:
@@ -156,7 +163,8 @@ class World:
     def _schedule(self, start: int, end: int) -> list[tuple[int, int, int]]:
         """Everything that happens in (start, end] as (time, kind, index).
 
-        Kinds: 0 book, 1 leader, 2 crowd, 3 other activity, 4 combo, 5 oddity, 6 resolution.
+        Kinds: 0 book, 1 leader, 2 crowd, 3 other activity, 4 combo, 5 oddity, 6 resolution,
+        7 stage.
         """
         draw = self._rng_books.random
         choices = self.config.book_moves_per_block + 1
@@ -172,7 +180,7 @@ class World:
             self._crowd_credit -= 1
             plan.append((start + 1 + int(self._rng_crowd.random() * (BLOCK_MS - 1)), 2, 0))
         for kind, desk in ((3, self.other), (4, self.combos), (5, self.oddities),
-                           (6, self.resolutions)):  # fmt: skip
+                           (6, self.resolutions), (7, self.stage)):  # fmt: skip
             plan += [(ts, kind, 0) for ts in desk.due(start, end)]
         plan.sort()
         return plan
@@ -184,6 +192,8 @@ class World:
             self.combos.act(ts)
         elif kind == 5:
             self.oddities.act(ts)
+        elif kind == 7:
+            self.stage.act(ts)
         else:
             market, payouts = self.resolutions.take(ts)
             if market.index in self.exchange.ladders:
@@ -194,7 +204,7 @@ class World:
     def _crowd_trade(self, ts: int) -> None:
         rng = self._rng_crowd
         market = rng.choice(self.listed.all)
-        if market.index not in self.exchange.ladders:
+        if market.index not in self.exchange.ladders or market.is_scripted:
             return
         token = rng.choice(market.tokens)
         side = BUY if rng.random() < 0.6 else SELL

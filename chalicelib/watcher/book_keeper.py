@@ -29,9 +29,10 @@ class BookSurroundings:
     """What books and tapes need of the world. The callables may block and raise PapercopyError.
 
     `snapshots` asks the venue for whole books, `held` gives the tokens of open positions,
-    `requests` the tapes others want, `placed_within_ms` how long after a fill of a token its
-    copies are placed. `write` stores segments; writing one twice is harmless. `heartbeat` is
-    given proofs that tapes are being written.
+    `requests` the tapes others want, `placed_within_ms` how long after a leader's fill of a token
+    (token, leader) its copies are placed, `liquid` tokens worth following for their own sake.
+    `write` stores segments; writing one twice is harmless. `heartbeat` is given proofs that tapes
+    are being written.
     """
 
     snapshots: Callable[[Sequence[str]], Mapping[str, Book]]
@@ -39,7 +40,8 @@ class BookSurroundings:
     write: Callable[[Sequence[Segment]], None]
     requests: Callable[[], Sequence[TapeRequest]] = lambda: ()
     held: Callable[[], Collection[str]] = lambda: ()
-    placed_within_ms: Callable[[str], int] = lambda _: PLACED_WITHIN_MS
+    placed_within_ms: Callable[[str, str], int] = lambda _token, _leader: PLACED_WITHIN_MS
+    liquid: Callable[[], Collection[str]] = lambda: ()
     heartbeat: Callable[[Heartbeat], None] = lambda _: None
 
 
@@ -53,21 +55,21 @@ class BookKeeper:
         self.mode: BookMode = mode
         self._upkeep = Upkeep(self.store, jitter)
         self._cutter = TapeCutter(self.store, watcher)
-        self._fills: deque[tuple[str, int]] = deque(maxlen=FILLS_MAX)
+        self._fills: deque[tuple[str, int, str]] = deque(maxlen=FILLS_MAX)
         self._unwritten: deque[Segment] = deque()
         self._trimmed = 0
 
-    def fill_seen(self, token: str, ts_seen: int) -> None:
+    def fill_seen(self, token: str, ts_seen: int, leader: str = "") -> None:
         """A leader's fill in this token was seen; safe to call from any thread."""
-        self._fills.append((token, ts_seen))
+        self._fills.append((token, ts_seen, leader))
 
     @property
     def has_fills(self) -> bool:
         """Whether `new_fills` has any."""
         return bool(self._fills)
 
-    def new_fills(self) -> list[tuple[str, int]]:
-        """Fills since the last call."""
+    def new_fills(self) -> list[tuple[str, int, str]]:
+        """Fills since the last call: token, time seen, leader."""
         return [self._fills.popleft() for _ in range(len(self._fills))]
 
     def want(self, token: str, ts_from: int, ts_until: int, now_ms: int) -> None:

@@ -9,9 +9,9 @@ from chalicelib.ports import FillQueue, Prepared
 
 
 class FillsTold:
-    """Port FillQueue: tells (token, time seen in ms) of live trades, then hands them on."""
+    """Port FillQueue: tells (token, time seen in ms, leader) of live trades, then hands them on."""
 
-    def __init__(self, queue: FillQueue, tell: Callable[[str, int], None]) -> None:
+    def __init__(self, queue: FillQueue, tell: Callable[[str, int, str], None]) -> None:
         self._queue = queue
         self._tell = tell
 
@@ -35,4 +35,4 @@ class FillsTold:
             return
         tokens = {item.token_id for item in message.chain}
         for token in tokens.union(item.token_id for item in message.api):
-            self._tell(token, message.ts_seen)
+            self._tell(token, message.ts_seen, message.leader)

@@ -87,6 +87,7 @@ class MarketWatch:
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="market")
         self._interest: Mapping[str, frozenset[str]] = {}
         self._held: frozenset[str] = frozenset()
+        self._liquid: tuple[str, ...] = ()
         self._following = asyncio.Lock()
 
     @property
@@ -94,9 +95,9 @@ class MarketWatch:
         """The books this watch keeps."""
         return self._books
 
-    def fill_seen(self, token: str, ts_seen: int) -> None:
+    def fill_seen(self, token: str, ts_seen: int, leader: str = "") -> None:
         """A leader's fill was seen: its token's tape is wanted. Safe to call from any thread."""
-        self._books.fill_seen(token, ts_seen)
+        self._books.fill_seen(token, ts_seen, leader)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set."""
@@ -131,15 +132,18 @@ class MarketWatch:
                 self._books.mode = mode or self._books.mode
                 held = await self._attempt(self._around.books.held, "held")
                 self._held = self._held if held is None else frozenset(held)
+                liquid = await self._attempt(self._around.books.liquid, "liquid")
+                self._liquid = self._liquid if liquid is None else tuple(liquid)
             await self._follow()
             await asyncio.sleep(self._interest_s)
 
     async def _follow(self) -> None:
-        """Listen for wanted tokens first, then for held ones, then for the leaders'."""
+        """Listen for wanted tokens first, then held ones, the leaders' and the most liquid."""
         async with self._following:
             self._wake_ups.follow(self._interest)
             wanted, held = self._books.remembered(), self._held
-            ordered = dict.fromkeys([*sorted(wanted), *sorted(held), *sorted(self._interest)])
+            known = [*sorted(wanted), *sorted(held), *sorted(self._interest)]
+            ordered = dict.fromkeys([*known, *self._liquid])
             listed = list(ordered)[: TOKENS_MAX * CONNECTIONS_MAX]
             shares, left_out = divided([session.tokens for session in self._sessions], listed)
             self._around.metrics.count(
@@ -336,6 +340,6 @@ def _written(around: BookSurroundings, segments: Sequence[Segment]) -> bool:
 
 
 def _placed(
-    fills: Iterable[tuple[str, int]], around: BookSurroundings
+    fills: Iterable[tuple[str, int, str]], around: BookSurroundings
 ) -> list[tuple[str, int, int]]:
-    return [(token, ts, around.placed_within_ms(token)) for token, ts in fills]
+    return [(token, ts, around.placed_within_ms(token, leader)) for token, ts, leader in fills]

@@ -1,4 +1,8 @@
-"""`make demo`: a bounded run against the simulated venue, held against its ground truth."""
+"""`make demo`: a bounded run against the simulated venue, held against its ground truth.
+
+Beside the leaders who trade at random another one plays scripted scenes: books that run away, go
+thin, are wide or silent. Together they end in every outcome and every reason of prices and books.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chalicelib.adapters.clock import SystemClock
+from chalicelib.adapters.stored_rules import change_settings
 from chalicelib.domain.errors import PapercopyError
 from chalicelib.domain.trade import Trade
 from infra.local.ground_truth import (
@@ -20,6 +25,7 @@ from infra.local.ground_truth import (
 )
 from infra.local.simulator_process import SimulatorProcess
 from infra.local.stack import EngineName, Stack, open_stack, wait_until
+from infra.local.staged import SETTINGS, Scenes, scenes_of
 from infra.local.summary import render, rows
 
 FILLS_PER_MINUTE = {"embedded": 240, "aws": 60}
@@ -27,14 +33,28 @@ FILLS_PER_MINUTE = {"embedded": 240, "aws": 60}
 LEADERS_WAIT_S = {"embedded": 5, "aws": 15}
 MARGIN_SECONDS = 120
 SETTLE_SECONDS_MAX = 120
+SCRIPTED = "scripted"
+"""The style of the leader who plays the scenes."""
 CLOCK = SystemClock()
 Say = Callable[[str], None]
 
 
 def demo(
-    engine: EngineName, fills: int, say: Say, *, seed: int = 7, mode: str = "", poll_s: int = 5
+    engine: EngineName,
+    fills: int,
+    say: Say,
+    *,
+    seed: int = 7,
+    mode: str = "",
+    poll_s: int = 5,
+    scenes: bool = True,
 ) -> bool:
-    """Run until `fills` leader fills went through; True when the books agree with the truth."""
+    """Run until `fills` leader fills went through, and the scripted ones with `scenes`.
+
+    True when the books agree with the truth and every scene ended as it must. In mode `api` no
+    scene is played: their books move faster than polling can follow.
+    """
+    scenes = scenes and mode != "api"
     say(f"simulated venue with {fills} leader fills, engine {engine}")
     simulator = SimulatorProcess.start(
         "--port",
@@ -48,6 +68,7 @@ def demo(
         # What happened before somebody was followed is history and never ingested.
         "--leaders-wait",
         str(LEADERS_WAIT_S[engine]),
+        *(["--stage"] if scenes else []),
     )
     variables = {**simulator.environment(), "POLL_INTERVAL_S": str(poll_s)}
     if mode:
@@ -57,10 +78,15 @@ def demo(
             started = time.monotonic()
             stack = open_stack(engine, variables, Path(folder))
             try:
-                stack.follow([(row["wallet"], row["name"]) for row in simulator.leaders()])
+                leaders = simulator.leaders()
+                stack.follow([(row["wallet"], row["name"]) for row in leaders])
+                for row in leaders:
+                    if row["style"] == SCRIPTED:
+                        change_settings(stack.store, CLOCK, row["wallet"], SETTINGS)
                 stack.start()
-                say(f"up after {time.monotonic() - started:.1f} s at {stack.url}")
-                return _run(stack, simulator, fills, FILLS_PER_MINUTE[engine], say)
+                say(f"up after {time.monotonic() - started:.1f} s at {stack.sign_in_link()}")
+                play = scenes_of(simulator.control("stage"))
+                return _run(stack, simulator, fills, FILLS_PER_MINUTE[engine], play, say)
             finally:
                 stack.stop()
     finally:
@@ -72,8 +98,10 @@ def _run(
     simulator: SimulatorProcess,
     fills: int,
     per_minute: int,
+    play: Scenes,
     say: Say,
 ) -> bool:
+    fills += play.fills
     mode = stack.services.rules.system().trigger_mode
     limit = fills / per_minute * 60 * 3 + MARGIN_SECONDS
     shown = 0
@@ -91,7 +119,7 @@ def _run(
         return False
     wait_until(lambda: _complete(stack, simulator, mode), SETTLE_SECONDS_MAX, 1.0)
     stack.services.mark_portfolios()
-    return _report(stack, simulator, mode, say)
+    return _report(stack, simulator, mode, play, say)
 
 
 def _complete(stack: Stack, simulator: SimulatorProcess, mode: str) -> bool:
@@ -105,11 +133,11 @@ def _complete(stack: Stack, simulator: SimulatorProcess, mode: str) -> bool:
         verdict.seen_api if mode != "polygon" else verdict.truth,
     )
     attempts = stored_attempts(stack.store, CLOCK.now_ms())
-    open_attempts = any(a.status == "SUBMITTED" for a in attempts)
+    open_attempts = any(a.status in ("SUBMITTED", "PARTIAL") for a in attempts)
     return verdict.clean and seen == verdict.truth and not open_attempts and stack.idle()
 
 
-def _report(stack: Stack, simulator: SimulatorProcess, mode: str, say: Say) -> bool:
+def _report(stack: Stack, simulator: SimulatorProcess, mode: str, play: Scenes, say: Say) -> bool:
     now = CLOCK.now_ms()
     verdict = compare(stack.store, simulator, mode, now)
     errors = ledgers_hold(stack.store)
@@ -118,25 +146,30 @@ def _report(stack: Stack, simulator: SimulatorProcess, mode: str, say: Say) -> b
     def ts_match(trade: Trade) -> int | None:
         return matched.get((trade.wallet, trade.tx_hash))
 
+    attempts = stored_attempts(stack.store, now)
+    if play.tokens:
+        say(render([("scripted outcome or reason", "attempts"), *play.rows(attempts)]) + "\n")
     table = rows(
         verdict,
         stored_trades(stack.store, now),
-        stored_attempts(stack.store, now),
+        attempts,
         stack.services.read.overview(),
         ts_match,
         errors,
     )
     say(render(table))
-    _explain(verdict, errors, say)
-    return verdict.clean and not errors
+    missing = play.missing(attempts)
+    _explain(verdict, errors, missing, say)
+    return verdict.clean and not errors and not missing
 
 
-def _explain(verdict: Verdict, errors: list[str], say: Say) -> None:
+def _explain(verdict: Verdict, errors: list[str], missing: list[str], say: Say) -> None:
     for title, found in (
         ("missed", verdict.missed),
         ("duplicated", verdict.duplicated),
         ("wrong", verdict.wrong),
         ("ledger", errors),
+        ("did not occur", missing),
     ):
         for line in found[:10]:
             say(f"{title}: {line}")

@@ -70,13 +70,20 @@ class Result:
     limited: int = 0
     get_logs: int = 0
     unfiltered: int = 0
+    books: int = 0
+    needless_books: int = 0
     seconds: float = 0.0
     counted: dict[str, int] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
-        """Whether the books are exactly the truth."""
-        return self.fills > 0 and not (self.missed or self.duplicated or self.wrong or self.ledger)
+        """Whether the books are exactly the truth, and no order book was asked for needlessly.
+
+        A book the market channel tells everything about is needed from nobody else: while the
+        watcher was subscribed to it for a while and the CLOB had no fault, no request is allowed.
+        """
+        wrong = self.missed or self.duplicated or self.wrong or self.ledger
+        return self.fills > 0 and not wrong and self.needless_books == 0
 
 
 def soak(seconds: int, ways: Sequence[str], seed: int, say: Say, *, brief: bool = False) -> bool:
@@ -175,6 +182,8 @@ def _run(way: str, engine: EmbeddedEngine, simulator: SimulatorProcess, seconds:
         limited=counters["429"],
         get_logs=counters["rpc eth_getLogs"],
         unfiltered=counters["polygon unfiltered subscriptions"],
+        books=counters["GET /clob/book"],
+        needless_books=counters["clob books asked for needlessly"],
         seconds=round(time.monotonic() - started, 1),
         counted={name: counted[name] for name in sorted(counted)},
     )
@@ -230,6 +239,8 @@ def _table(results: Sequence[Result]) -> str:
         ("sockets lost", lambda r: r.disconnects),
         ("getLogs", lambda r: r.get_logs),
         ("unfiltered", lambda r: r.unfiltered),
+        ("/book", lambda r: r.books),
+        ("needless", lambda r: r.needless_books),
         ("seconds", lambda r: r.seconds),
     ]
     rows = [[title for title, _ in columns]]

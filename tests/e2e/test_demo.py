@@ -19,10 +19,13 @@ from infra.local.demo import demo
 from infra.local.ground_truth import Verdict, compare, ledgers_hold
 from infra.local.simulator_process import SimulatorProcess
 from infra.local.stack import EngineName
+from infra.local.staged import ENDINGS, Scenes
+from simulator.scenes import SCENES
 from tests.workflow.harness import LEADER, T0, TOKEN, System, api, chain, leg, row, tx
 
 M = 1_000_000
 FILLS = 25
+SCRIPTED_FILLS = sum(len(scene.entrances) for scene in SCENES)
 ENGINES: tuple[EngineName, ...] = ("embedded", "aws")
 
 
@@ -45,15 +48,39 @@ def test_nothing_is_missed_duplicated_or_wrong(
     clean, said = runs[engine]
     assert clean, "\n".join(said)
     table = said[-1]
+    fills = FILLS + SCRIPTED_FILLS
     for label, count in (
-        ("leader fills (ground truth)", FILLS),
-        ("seen by chain", FILLS),
-        ("seen by API", FILLS),
+        ("leader fills (ground truth)", fills),
+        ("seen by chain", fills),
+        ("seen by API", fills),
         ("missed", 0),
         ("duplicated", 0),
         ("wrong", 0),
     ):
         assert re.search(rf"^ *{re.escape(label)}  +{count}$", table, re.MULTILINE), table
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_outcome_and_every_reason_of_prices_and_books_occurs(
+    runs: dict[str, tuple[bool, list[str]]], engine: EngineName
+) -> None:
+    _, said = runs[engine]
+    assert not any(line.startswith("did not occur") for line in said)
+    table = said[-2]
+    for name in (
+        "FILLED", "PARTIAL", "CANCELLED", "SKIPPED",
+        "WORSE_THAN_LEADER", "BEYOND_MID", "PRICE_MOVED", "SPREAD_TOO_WIDE", "DEPTH_TOO_THIN",
+        "BOOK_STALE", "NO_LIQUIDITY_WITHIN_BOUNDS", "REMAINDER_CANCELLED",
+    ):  # fmt: skip
+        assert re.search(rf"^{name} +[1-9]", table, re.MULTILINE), (name, table)
+
+
+def test_every_scene_has_an_ending_and_is_missed_when_it_does_not_occur() -> None:
+    names = [scene.name for scene in SCENES]
+    assert {ending.scene for ending in ENDINGS} == set(names)
+    scenes = Scenes({str(number): name for number, name in enumerate(names)}, SCRIPTED_FILLS)
+    assert scenes.missing([]) == [str(ending) for ending in ENDINGS]
+    assert Scenes({}, 0).missing([]) == []
 
 
 class Truth:

@@ -234,9 +234,9 @@ def test_the_keeper_serves_fills_and_keeps_what_could_not_be_written() -> None:
     _venue, store = busy(6_000)
     keeper = BookKeeper("w", "ws+snapshot")
     keeper.store = keeper._cutter._store = store
-    keeper.fill_seen(YES, T0 + 2_000)
+    keeper.fill_seen(YES, T0 + 2_000, "ada")
     assert keeper.has_fills
-    fills = [(token, ts, PLACED_WITHIN_MS) for token, ts in keeper.new_fills()]
+    fills = [(token, ts, PLACED_WITHIN_MS) for token, ts, _leader in keeper.new_fills()]
     assert not keeper.has_fills
     keeper.want_fills(fills, T0 + 2_100)
     end = T0 + 2_000 + PLACED_WITHIN_MS
@@ -316,13 +316,13 @@ def test_requests_are_read_while_they_matter() -> None:
 
 
 def test_fills_are_told_as_they_are_sent() -> None:
-    queue, told = Recorder(), list[tuple[str, int]]()
-    telling = FillsTold(queue, lambda token, ts: told.append((token, ts)))  # type: ignore[arg-type]
+    queue, told = Recorder(), list[tuple[str, int, str]]()
+    telling = FillsTold(queue, lambda *seen: told.append(seen))  # type: ignore[arg-type]
     chain = ChainEvidence("0x1", "7", "BUY", None)  # type: ignore[arg-type]
     api = ApiEvidence("0x1", "8", "BUY", ())
     live = FillMessage("l", "w", T0, chain=(chain, chain), api=(api,))
     telling.send([live, replace(live, backfill=True)])
-    assert sorted(told) == [("7", T0), ("8", T0)]
+    assert sorted(told) == [("7", T0, "l"), ("8", T0, "l")]
     assert len(queue.messages) == 2
 
 

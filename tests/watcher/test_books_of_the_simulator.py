@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from feed_fakes import Recorder
@@ -128,7 +129,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def recording(venue: Venue, mode: BookMode, count: int = 12) -> Iterator[Watched]:
+def recording(venue: Venue, mode: BookMode, count: int = 12, **more: Any) -> Iterator[Watched]:
     recorder, store = Recorder(), MemoryStore()
     tokens = venue.tokens(count)
     books = BookSurroundings(
@@ -136,6 +137,7 @@ def recording(venue: Venue, mode: BookMode, count: int = 12) -> Iterator[Watched
         lambda: mode,
         lambda segments: write_segments(store, segments, recorder),
         lambda: tape_requests(store, recorder.now_ms()),
+        **more,
     )
     around = MarketSurroundings(
         recorder,
@@ -262,6 +264,38 @@ def test_a_finer_tick_is_known(venue: Venue) -> None:
 
     with recording(venue, "ws+snapshot") as at:
         run(at, finer, moved, equal)
+
+
+def test_a_tape_goes_on_for_as_long_as_the_leaders_own_settings_take(venue: Venue) -> None:
+    seen: dict[str, int] = {}
+    slow = {"ada": 500, "bob": 6_000}
+
+    async def fill(at: Watched) -> None:
+        seen["now"] = at.recorder.now_ms()
+        at.watch.fill_seen(at.tokens[0], seen["now"], "ada")
+        at.watch.fill_seen(at.tokens[1], seen["now"], "bob")
+
+    async def written(at: Watched) -> None:
+        span = (seen["now"], seen["now"] + slow["bob"])
+        await until(lambda: read_tape(at.store, at.tokens[1], *span).covers(*span), "long tape")
+
+    with recording(venue, "ws+snapshot", placed_within_ms=lambda _, who: slow[who]) as at:
+        run(at, equal, fill, written)
+        span = (seen["now"], seen["now"] + slow["bob"])
+        short = read_tape(at.store, at.tokens[0], *span)
+        assert short.covers(span[0], span[0] + slow["ada"])
+        assert not short.covers(*span)
+
+
+def test_liquid_tokens_are_followed_after_everything_else(venue: Venue) -> None:
+    liquid = venue.tokens(10)[6:]
+
+    async def followed(at: Watched) -> None:
+        await until(lambda: set(at.watch.books.store.tokens) == {*at.tokens, *liquid}, "liquid")
+        at.tokens = [*at.tokens, *liquid]
+
+    with recording(venue, "ws+snapshot", 4, liquid=lambda: liquid) as at:
+        run(at, followed, equal)
 
 
 def test_a_fill_is_served_with_a_tape(venue: Venue) -> None:
