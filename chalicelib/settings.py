@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
-from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.latency_model import settle_ms
+from chalicelib.domain.money import MICROS
 from chalicelib.domain.rules import (
     BookMode,
     CopyRules,
@@ -24,15 +25,30 @@ from chalicelib.domain.rules import (
     GapFill,
     Origin,
     RestingFill,
+    SellSizing,
+    Sizing,
     StartMode,
     SystemRules,
     TriggerMode,
+    digest_of,
+    rules_text,
 )
+from chalicelib.domain.safety_caps import HARD_CAPS
 from chalicelib.validation import refusal
 
-Usdc = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)]
-Fraction = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)]
-Price = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)]
+Usdc = Annotated[
+    Decimal,
+    Field(ge=0, le=1_000_000, decimal_places=6, json_schema_extra={"unit": "usdc"}),
+]
+Capped = Annotated[Decimal, Field(decimal_places=6, json_schema_extra={"unit": "usdc"})]
+Fraction = Annotated[
+    Decimal, Field(ge=0, le=1, decimal_places=6, json_schema_extra={"unit": "fraction"})
+]
+Price = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6, json_schema_extra={"unit": "price"})]
+Ratio = Annotated[Decimal, Field(decimal_places=6, json_schema_extra={"unit": "ratio"})]
+Shares = Annotated[Decimal, Field(decimal_places=6, json_schema_extra={"unit": "shares"})]
+ORDER_CAP_USDC = HARD_CAPS.order_cash // MICROS
+DAILY_CAP_USDC = HARD_CAPS.daily_cash // MICROS
 POLL_INTERVAL_S = 30
 POLL_INTERVAL_API_S = 10
 """Without the chain a leader is looked at more often."""
@@ -57,8 +73,33 @@ class CopySettings(BaseModel):
         le=30_000,
         description="Longest wait for the confirmation; it practically never comes below 6,000.",
     )
+    copying: bool = Field(
+        True, description="Whether positions are opened; off, only his sells are followed."
+    )
+    sizing: Sizing = Field(
+        "percent_of_notional",
+        description="A BUY's size: a part of his notional, always the same, or by his equity.",
+    )
     copy_fraction: Fraction = Field(
         Decimal("0.01"), description="Share of the leader's notional that a BUY copies."
+    )
+    fixed_cash: Usdc = Field(Decimal(10), description="A BUY's size where it is always the same.")
+    leader_percentile_min: Fraction = Field(
+        Decimal(0),
+        description="Copy a BUY only if it is at least as large as this part of his last 200.",
+    )
+    maker_ratio: Ratio = Field(
+        Decimal(1),
+        gt=0,
+        le=10,
+        description="A BUY's size is multiplied by this when the leader was maker.",
+    )
+    skip_maker: bool = Field(
+        False, description="Open no position when the leader was maker in every fill."
+    )
+    sell_sizing: SellSizing = Field(
+        "proportional",
+        description="Sell the part of our holding he sells of his, or copy_fraction of his shares.",
     )
     buy_cash_min: Usdc = Field(Decimal(5), description="A smaller BUY is raised to this.")
     buy_cash_max: Usdc = Field(Decimal(250), description="No BUY is larger than this.")
@@ -68,8 +109,11 @@ class CopySettings(BaseModel):
     leader_notional_min: Usdc = Field(
         Decimal(1), description="Smaller BUY groups of the leader are ignored."
     )
-    dust_shares: Annotated[Decimal, Field(ge=0, le=100, decimal_places=6)] = Field(
-        Decimal("0.1"), description="Fewer shares than this are not worth a sell order."
+    dust_shares: Shares = Field(
+        Decimal("0.1"),
+        ge=0,
+        le=100,
+        description="Fewer shares than this are not worth a sell order.",
     )
     buy_leader_guard: Price = Field(
         Decimal("0.01"), description="A BUY may pay this much more than the leader."
@@ -88,8 +132,11 @@ class CopySettings(BaseModel):
     sell_always_attempt: bool = Field(
         True, description="Sells ignore price and spread checks; only the limit protects them."
     )
-    buy_depth_multiple: Annotated[Decimal, Field(ge=0, le=100, decimal_places=6)] = Field(
-        Decimal("1.25"), description="Shares offered inside the limit, as a multiple of ours."
+    buy_depth_multiple: Ratio = Field(
+        Decimal("1.25"),
+        ge=0,
+        le=100,
+        description="Shares offered inside the limit, as a multiple of ours.",
     )
     price_band_min: Price = Field(Decimal("0.02"), description="No BUY below this price.")
     price_band_max: Price = Field(Decimal("0.98"), description="No BUY above this price.")
@@ -127,6 +174,53 @@ class CopySettings(BaseModel):
     marketable_cash_min: Usdc = Field(
         Decimal(1), description="The venue's minimum notional for taking."
     )
+    order_cash_max: Capped = Field(
+        Decimal(250),
+        ge=0,
+        le=ORDER_CAP_USDC,
+        description="A BUY above this notional is not placed.",
+    )
+    daily_cash_max: Capped = Field(
+        Decimal(5_000),
+        ge=0,
+        le=DAILY_CAP_USDC,
+        description="BUYs of a portfolio on one UTC day stay within this notional.",
+    )
+    hourly_fills_max: int = Field(
+        200,
+        ge=0,
+        le=HARD_CAPS.hourly_fills,
+        description="After this many fills in one hour a portfolio opens nothing.",
+    )
+    exposure_fraction_max: Fraction = Field(
+        Decimal("0.70"), description="Largest exposure of a portfolio, as a part of its equity."
+    )
+    market_fraction_max: Fraction = Field(
+        Decimal("0.05"), description="Largest exposure to one market, as a part of the equity."
+    )
+    event_fraction_max: Fraction = Field(
+        Decimal("0.10"), description="Largest exposure to one event, as a part of the equity."
+    )
+    category_fraction_max: Fraction = Field(
+        Decimal("0.25"), description="Largest exposure to one category, as a part of the equity."
+    )
+    leader_fraction_max: Fraction = Field(
+        Decimal("0.20"),
+        description="Largest exposure to one leader, as a part of the global portfolio's equity.",
+    )
+    open_positions_max: int = Field(
+        100, ge=0, le=1_000, description="Tokens a portfolio may hold or be buying at once."
+    )
+    daily_loss_max: Fraction = Field(
+        Decimal("0.03"), description="A loss of this part since 00:00 UTC stops new positions."
+    )
+    weekly_loss_max: Fraction = Field(
+        Decimal("0.08"), description="A loss of this part since Monday stops new positions."
+    )
+    drawdown_max: Fraction = Field(
+        Decimal("0.12"),
+        description="A fall of this part from the highest equity stops new positions until reset.",
+    )
     decision_latency_ms: int = Field(500, ge=0, le=60_000, description="Time to decide.")
     submit_latency_ms: int = Field(250, ge=0, le=60_000, description="Time to reach the venue.")
     jitter_ms_max: int = Field(250, ge=0, le=10_000, description="Random extra latency.")
@@ -153,14 +247,27 @@ class CopySettings(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        """No pair of bounds shuts everything out."""
+        pairs = (
+            ("price_band_min", "price_band_max"),
+            ("live_age_ms_max", "catch_up_age_ms_max"),
+            ("book_fresh_ms", "book_age_ms_max"),
+        )
+        for lower, upper in pairs:
+            if getattr(self, lower) > getattr(self, upper):
+                raise ValueError(f"{lower} must not be above {upper}")
+        return self
+
     def rules(self) -> CopyRules:
         """The evaluated integers, named by their digest."""
         values: dict[str, Any] = {
             name: int(value * 1_000_000) if isinstance(value, Decimal) else value
             for name, value in self
         }
-        text = self.model_dump_json()
-        return CopyRules(digest=sha256(text.encode()).hexdigest()[:16], **values)
+        rules = CopyRules(**values)
+        return replace(rules, digest=digest_of(rules_text(rules)))
 
 
 class SystemSettings(BaseModel):
@@ -196,6 +303,9 @@ class SystemSettings(BaseModel):
         "ws+snapshot",
         description="Where books come from: requests, the market channel, or it with requests.",
     )
+    books_most_liquid: int = Field(
+        0, ge=0, le=500, description="How many of the most liquid markets are tracked besides."
+    )
 
     def rules(self, env: Environment) -> SystemRules:
         """What is in force where the environment has the last word."""
@@ -217,6 +327,7 @@ class SystemSettings(BaseModel):
             gap_fill_blocks_max=self.gap_fill_blocks_max,
             strict_both=self.strict_both,
             book_mode=self.book_mode,
+            books_most_liquid=self.books_most_liquid,
         )
 
 

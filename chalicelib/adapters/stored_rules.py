@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from chalicelib.domain.errors import InvalidInput, PapercopyError
+from chalicelib.domain.errors import Conflict, InvalidInput, PapercopyError
 from chalicelib.domain.registry import Heartbeat, SettingsRow
 from chalicelib.domain.rules import CopyRules, SystemRules
 from chalicelib.keyspace import settings_key
-from chalicelib.ports import Clock, Metrics, Put, Quarantine, Store
+from chalicelib.ports import QUERY_LIMIT_MAX, Clock, Metrics, Put, Quarantine, Store
+from chalicelib.services.audit import OPERATOR, audited
 from chalicelib.services.heartbeats import beat
 from chalicelib.settings import (
     CopySettings,
@@ -29,6 +30,8 @@ SOURCE = "settings"
 
 class StoredRules:
     """Port Rules: defaults, then the global row, then the leader's; read again every REFRESH_MS.
+
+    The layers are judged together: what is well by itself may contradict what lies below it.
 
     A row that does not validate (a setting renamed by a release, say) is quarantined once with its
     text; until it is mended, rules say `refused` and nothing is copied under them. Detection goes
@@ -99,7 +102,7 @@ class StoredRules:
                 continue
             try:
                 layer = parse_layer(row.text)
-                evaluate(layer)
+                evaluate(*layers, layer)
             except InvalidInput as error:
                 return self._refuse(row, str(error))
             layers.append(layer)
@@ -137,37 +140,116 @@ def parse_layer(text: str) -> dict[str, object]:
     return layer
 
 
+def judged(store: Store, scope: str, layer: Mapping[str, object]) -> CopySettings | SystemSettings:
+    """What a scope's overrides come to, as a whole. Raises InvalidInput.
+
+    A leader's are judged on top of the global ones, and global ones below those of every leader,
+    so that no change leaves anybody with settings that contradict each other. What is stored and
+    unusable already is left out.
+    """
+    if scope == SYSTEM:
+        return evaluate_system(layer)
+    below = _usable(store, GLOBAL)
+    if scope != GLOBAL:
+        return evaluate(below, layer)
+    whole = evaluate(layer)
+    rows = store.query(SettingsRow, "registry", settings_key(GLOBAL).pk, limit=QUERY_LIMIT_MAX)
+    for leader in (row.scope for row in rows if row.scope not in (SYSTEM, GLOBAL)):
+        own = _usable(store, leader, below)
+        try:
+            evaluate(layer, own)
+        except InvalidInput as error:
+            raise InvalidInput(error.field, f"{error.reason}, with those of {leader}") from error
+    return whole
+
+
+def _usable(
+    store: Store, scope: str, below: Mapping[str, object] | None = None
+) -> Mapping[str, object]:
+    """A scope's overrides, none where they are unusable on top of those `below`."""
+    layer = stored_layer(store, scope)
+    try:
+        evaluate(below or {}, layer)
+    except InvalidInput:
+        return {}
+    return layer
+
+
 def store_settings(
-    store: Store, clock: Clock, scope: str, layer: Mapping[str, object]
+    store: Store,
+    clock: Clock,
+    scope: str,
+    layer: Mapping[str, object],
+    *,
+    who: str = OPERATOR,
+    expected: int | None = None,
 ) -> CopySettings | SystemSettings:
-    """Validate and keep one scope's overrides. Raises InvalidInput or Conflict."""
-    evaluated = evaluate_system(layer) if scope == SYSTEM else evaluate(layer)
+    """Validate and keep one scope's overrides, audited. Raises InvalidInput or Conflict.
+
+    With `expected`, the version of the row that `layer` was made from, a later one is a Conflict.
+    """
+    evaluated = judged(store, scope, layer)
     known = store.get(SettingsRow, settings_key(scope))
+    if expected is not None and (known.version if known else 0) != expected:
+        raise Conflict(f"the settings of {scope} were changed meanwhile")
     text = json.dumps({k: str(v) if isinstance(v, Decimal) else v for k, v in layer.items()})
-    store.commit([Put(SettingsRow(scope, text, known.version if known else 0))])
+    before, revision = (known.text, known.version) if known else ("", 0)
+    if known is None or text != before:
+        changed = Put(SettingsRow(scope, text, revision))
+        now = clock.now_ms()
+        told = audited(who, "settings.change", scope, before, text, ts=now, revision=revision)
+        store.commit([changed, told])
     beat(store, Heartbeat(SOURCE, clock.now_ms(), True, f"{scope} stored"))
     return evaluated
 
 
 def change_settings(
-    store: Store, clock: Clock, scope: str, changes: Mapping[str, object]
+    store: Store,
+    clock: Clock,
+    scope: str,
+    changes: Mapping[str, object],
+    *,
+    who: str = OPERATOR,
+    expected: int | None = None,
 ) -> dict[str, object]:
     """Change some of a scope's overrides, None removes one; what the scope now overrides.
 
-    A stored text that is no JSON object is replaced. Raises InvalidInput or Conflict.
+    A stored text that is no JSON object is replaced. `expected` is the version that the caller saw,
+    by default the present one. Raises InvalidInput or Conflict.
     """
-    layer = {**stored_layer(store, scope), **changes}
-    kept = {name: value for name, value in layer.items() if value is not None}
-    store_settings(store, clock, scope, kept)
+    seen, layer = stored_version(store, scope)
+    if expected is not None and expected != seen:
+        raise Conflict(f"the settings of {scope} were changed meanwhile")
+    kept = changed_layer(layer, changes)
+    store_settings(store, clock, scope, kept, who=who, expected=seen)
     return kept
+
+
+def changed_layer(
+    layer: Mapping[str, object], changes: Mapping[str, object]
+) -> dict[str, object]:
+    """A scope's overrides after changes, of which None removes one."""
+    return {name: value for name, value in {**layer, **changes}.items() if value is not None}
+
+
+def stored_version(store: Store, scope: str) -> tuple[int, dict[str, object]]:
+    """(version, overrides) of a scope: 0 before the first, none where the text is no object."""
+    row = store.get(SettingsRow, settings_key(scope))
+    if row is None:
+        return 0, {}
+    try:
+        return row.version, parse_layer(row.text)
+    except InvalidInput:
+        return row.version, {}
 
 
 def stored_layer(store: Store, scope: str) -> dict[str, object]:
     """A scope's overrides as stored, none where the text is no JSON object."""
-    row = store.get(SettingsRow, settings_key(scope))
-    if row is None:
-        return {}
-    try:
-        return parse_layer(row.text)
-    except InvalidInput:
-        return {}
+    return stored_version(store, scope)[1]
+
+
+def copy_layers(store: Store) -> dict[str, dict[str, object]]:
+    """The overrides of every scope that says how leaders are copied, by scope."""
+    rows = store.query(SettingsRow, "registry", settings_key(GLOBAL).pk, limit=QUERY_LIMIT_MAX)
+    scopes = [row.scope for row in rows if row.scope != SYSTEM]
+    return {scope: stored_layer(store, scope) for scope in scopes}

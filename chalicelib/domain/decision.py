@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from chalicelib.domain import guardrails, sizing
+from chalicelib.domain.exchange_log import Role
 from chalicelib.domain.group import Group
 from chalicelib.domain.identifiers import is_combo
 from chalicelib.domain.latency_model import placed_at
@@ -15,8 +16,11 @@ from chalicelib.domain.money import cash_floor
 from chalicelib.domain.orderbook import Book, depth
 from chalicelib.domain.paper_order import Order, reservation
 from chalicelib.domain.reasons import Reason
-from chalicelib.domain.risk import UNSPENT, Exposure, Spending
+from chalicelib.domain.records import replace
+from chalicelib.domain.risk import UNSPENT, Exposure, Spending, risk_reasons
 from chalicelib.domain.rules import CopyRules
+from chalicelib.domain.safety_caps import cap_reasons, caps_of
+from chalicelib.domain.sizing import Size
 from chalicelib.domain.source_health import SourceHealth
 
 Verdict = Literal["EXECUTE", "SKIP"]
@@ -67,7 +71,9 @@ class Inputs:
 class Decision:
     """What was decided, and every figure that decided it. Prices and amounts in micros.
 
-    `confirmed` says that the Data API was waited for and showed every trade of the group.
+    `confirmed` says that the Data API was waited for and showed every trade of the group. `size`,
+    `leader_role`, `leader_rank` and `leader_equity` tell how a BUY was sized, `exposure`,
+    `spending` and `ts_marks` what it was judged by. The settings are found by `rules_digest`.
     """
 
     verdict: Verdict
@@ -94,6 +100,13 @@ class Decision:
     confirmed: bool = False
     health: SourceHealth | None = None
     segment: str = ""
+    leader_role: Role | None = None
+    leader_rank: int | None = None
+    leader_equity: int | None = None
+    size: Size | None = None
+    exposure: Exposure | None = None
+    spending: Spending | None = None
+    ts_marks: int = 0
 
 
 def _facts(inputs: Inputs) -> Decision:
@@ -122,14 +135,20 @@ def _facts(inputs: Inputs) -> Decision:
         confirmed=group.confirmed,
         health=inputs.health,
         segment=inputs.segment if book else "",
+        leader_role=group.role,
+        leader_rank=group.rank,
+        leader_equity=inputs.leader_equity,
+        exposure=inputs.exposure,
+        spending=inputs.spending.at(group.ts_decided) if group.side == "BUY" else None,
+        ts_marks=inputs.ts_marks,
     )
 
 
 def decide(inputs: Inputs) -> tuple[Decision, Order | None]:
     """Decide one group for one portfolio. The order is None exactly when the verdict is SKIP.
 
-    Cheap and final reasons come first; price, spread and depth are judged together so that a skip
-    names all of them.
+    A pause comes first, then open breakers, then what is cheap and final. Price, spread, depth,
+    cash, caps and risk limits are judged together so that a skip names all of them.
     """
     facts = _facts(inputs)
     reasons = _preconditions(inputs)
@@ -144,6 +163,10 @@ def decide(inputs: Inputs) -> tuple[Decision, Order | None]:
 def _preconditions(inputs: Inputs) -> list[Reason]:
     """The cheapest kind of reason that applies, or nothing."""
     group, rules = inputs.group, inputs.rules
+    if inputs.paused:
+        return [Reason.PAUSED]
+    if inputs.tripped and group.side == "BUY":
+        return list(inputs.tripped)
     never = _never_copied(inputs)
     if never:
         return [never]
@@ -169,12 +192,13 @@ def _never_copied(inputs: Inputs) -> Reason | None:
 
 
 def _buy_refused(inputs: Inputs) -> list[Reason]:
+    if not inputs.rules.copying:
+        return [Reason.LEADER_DENIED]
     if inputs.sell_only:
         return [Reason.LEADER_SELL_ONLY]
     if inputs.health and inputs.health.blocks:
         return list(inputs.health.blocking)
-    too_small = inputs.group.net_cash < inputs.rules.leader_notional_min
-    return [Reason.LEADER_TRADE_TOO_SMALL] if too_small else []
+    return guardrails.trade_reasons(inputs.group, inputs.rules)
 
 
 def _sell_refused(inputs: Inputs) -> list[Reason]:
@@ -186,11 +210,14 @@ def _buy(
 ) -> tuple[Decision, Order | None]:
     group, rules = inputs.group, inputs.rules
     best, mid, spread = book.asks[0].price, book.mid, book.spread
-    cash = sizing.buy_cash(group.net_cash, inputs.equity, rules)
-    if cash is None:
+    size = sizing.buy_size(group.net_cash, inputs.equity, rules, inputs.leader_equity, group.role)
+    if size is None:
+        return replace(facts, reasons=(Reason.LEADER_EQUITY_UNKNOWN,)), None
+    facts = replace(facts, size=size)
+    if size.cash is None:
         return replace(facts, reasons=(Reason.BELOW_MINIMUM,)), None
     limit = guardrails.limit_price("BUY", group.leader_price, mid, market.tick, rules)
-    shares = sizing.buy_shares(cash, limit)
+    shares = sizing.buy_shares(size.cash, limit)
     facts = replace(
         facts, limit=limit, target_shares=shares, depth_shares=depth(book, "BUY", limit)
     )
@@ -202,11 +229,19 @@ def _buy(
     ]
     if Reason.WORSE_THAN_LEADER not in reasons and Reason.BEYOND_MID not in reasons:
         reasons += guardrails.depth_reasons(book, "BUY", shares, limit, rules)
-    if cash_floor(shares, limit) < rules.marketable_cash_min:
+    if shares == 0 or cash_floor(shares, limit) < rules.marketable_cash_min:
         reasons.append(Reason.BELOW_MARKETABLE_MINIMUM)
-    if reservation(order, market.fee) > inputs.free_cash:
-        reasons.append(Reason.INSUFFICIENT_CASH)
-    return _verdict(facts, reasons, order)
+    return _verdict(facts, [*reasons, *_money_reasons(inputs, order, market)], order)
+
+
+def _money_reasons(inputs: Inputs, order: Order, market: Market) -> list[Reason]:
+    """What a BUY may cost: free cash, the caps of the settings, the limits of risk."""
+    held_back = reservation(order, market.fee)
+    reasons = [Reason.INSUFFICIENT_CASH] if held_back > inputs.free_cash else []
+    reasons += cap_reasons(order.cash, inputs.spending, inputs.group.ts_decided, order.caps)
+    if inputs.exposure:
+        reasons += risk_reasons(inputs.exposure, held_back, inputs.equity, inputs.rules)
+    return reasons
 
 
 def _sell(
@@ -219,7 +254,7 @@ def _sell(
     facts = replace(
         facts, limit=limit, target_shares=shares, depth_shares=depth(book, "SELL", limit)
     )
-    if shares < rules.dust_shares:
+    if shares < max(rules.dust_shares, 1):
         return replace(facts, reasons=(Reason.DUST,)), None
     reasons = []
     if cash_floor(shares, best) < rules.marketable_cash_min:
@@ -232,7 +267,11 @@ def _sell(
 
 def owed(inputs: Inputs) -> int:
     """Shares a SELL asks of us, with what earlier sells still owe; not rounded to order sizes."""
-    group = inputs.group
+    group, rules = inputs.group, inputs.rules
+    if rules.sell_sizing == "notional":
+        return sizing.sell_owed_by_notional(
+            inputs.held, group.net_shares, inputs.exit_debt, group.is_out, rules
+        )
     return sizing.sell_owed(inputs.held, group.reduction, inputs.exit_debt, group.is_out)
 
 
@@ -250,6 +289,8 @@ def _order(inputs: Inputs, market: Market, shares: int, limit: int) -> Order:
         ts_book_max=placed + rules.book_late_ms_max,
         ttl_ms=rules.order_ttl_ms if may_rest else 0,
         resting_fill=rules.resting_fill,
+        caps=caps_of(rules),
+        spent=inputs.spending.at(inputs.group.ts_decided),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalicelib.domain.exchange_log import Role, Side
 from chalicelib.domain.identifiers import fill_id, group_id
 from chalicelib.domain.money import SHARE_STEP, price_nearest
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.records import replace
 from chalicelib.domain.trade import Increment, Trade, api_totals, effective
 
 KEPT_SCALE = 10**12
@@ -71,6 +72,10 @@ class Group:
     the trades it has not shown yet, `ts_confirmed` is when it showed the last of the others, and
     `asked` says that it was asked directly. `shares`, `cash` and `kept` never fall; what a
     reorganisation took back before the decision stands in `retracted_shares`, `retracted_cash`.
+
+    `role` is None where the fills had both roles, or where one is not known: such a group is copied
+    like a taker's. `rank` says, once it is closed, how large a BUY is among the leader's own (see
+    `leader_notionals`), None where that cannot be said.
     """
 
     group_id: str
@@ -94,6 +99,7 @@ class Group:
     asked: bool = False
     retracted_shares: int = 0
     retracted_cash: int = 0
+    rank: int | None = None
     version: int = 0
 
     @property

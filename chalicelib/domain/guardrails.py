@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.domain.exchange_log import Side
+from chalicelib.domain.group import Group
 from chalicelib.domain.life_cycle import opening_refused
 from chalicelib.domain.market import Market
 from chalicelib.domain.market_lists import MarketLists, listed
@@ -28,6 +29,21 @@ def limit_price(side: Side, leader_price: int, mid: int | None, tick: int, rules
     return max(tick, min(rounded, MICROS - tick))
 
 
+def trade_reasons(group: Group, rules: CopyRules) -> list[Reason]:
+    """Whether a BUY of the leader is of the kind that is copied.
+
+    His notional counts before any bound of ours. A group that cannot be ranked passes the filter.
+    """
+    reasons = []
+    if group.net_cash < rules.leader_notional_min:
+        reasons.append(Reason.LEADER_TRADE_TOO_SMALL)
+    if group.rank is not None and group.rank < rules.leader_percentile_min:
+        reasons.append(Reason.LEADER_TRADE_BELOW_PERCENTILE)
+    if rules.skip_maker and group.role == "maker":
+        reasons.append(Reason.MAKER_LEADER)
+    return reasons
+
+
 def market_reasons(
     market: Market | None,
     side: Side,
@@ -49,11 +65,13 @@ def market_reasons(
 def book_reasons(book: Book | None, side: Side, ts: int, rules: CopyRules) -> list[Reason]:
     """Whether there is a book to decide on, and whether it tells of the moment `ts`.
 
-    A SELL needs bids only; a BUY needs both sides, because its guards look at the midpoint.
+    A SELL needs bids only; a BUY needs both sides, because its guards look at the midpoint. A SELL
+    that is always attempted takes an old book for want of a better one; one of later is none.
     """
     if book is None or not book.takes(side) or (side == "BUY" and book.mid is None):
         return [Reason.BOOK_MISSING]
-    if ts - book.ts_received > rules.book_age_ms_max:
+    is_forced = side == "SELL" and rules.sell_always_attempt
+    if ts - book.ts_received > rules.book_age_ms_max and not is_forced:
         return [Reason.BOOK_STALE]
     if book.ts_received - ts > rules.book_late_ms_max:
         return [Reason.BOOK_TOO_LATE]

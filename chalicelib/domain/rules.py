@@ -6,7 +6,9 @@ product's defaults; `chalicelib.settings` layers and validates what people write
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Literal
 
 TriggerMode = Literal["api", "polygon", "both"]
@@ -16,6 +18,8 @@ GapFill = Literal["off", "on_reconnect", "sweep"]
 StartMode = Literal["flat", "warm"]
 BookMode = Literal["rest", "ws", "ws+snapshot"]
 RestingFill = Literal["trade_through", "touch"]
+Sizing = Literal["percent_of_notional", "fixed_notional", "leader_equity"]
+SellSizing = Literal["proportional", "notional"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,14 @@ class CopyRules:
     aggregation_window_ms: int = 2_000
     execute_on: ExecuteOn = "first_seen"
     api_lag_fallback_ms: int = 3_000
+    copying: bool = True
+    sizing: Sizing = "percent_of_notional"
     copy_fraction: int = 10_000
+    fixed_cash: int = 10_000_000
+    leader_percentile_min: int = 0
+    maker_ratio: int = 1_000_000
+    skip_maker: bool = False
+    sell_sizing: SellSizing = "proportional"
     buy_cash_min: int = 5_000_000
     buy_cash_max: int = 250_000_000
     buy_equity_fraction_max: int = 7_500
@@ -56,6 +67,18 @@ class CopyRules:
     book_age_ms_max: int = 5_000
     book_late_ms_max: int = 10_000
     marketable_cash_min: int = 1_000_000
+    order_cash_max: int = 250_000_000
+    daily_cash_max: int = 5_000_000_000
+    hourly_fills_max: int = 200
+    exposure_fraction_max: int = 700_000
+    market_fraction_max: int = 50_000
+    event_fraction_max: int = 100_000
+    category_fraction_max: int = 250_000
+    leader_fraction_max: int = 200_000
+    open_positions_max: int = 100
+    daily_loss_max: int = 30_000
+    weekly_loss_max: int = 80_000
+    drawdown_max: int = 120_000
     decision_latency_ms: int = 500
     submit_latency_ms: int = 250
     jitter_ms_max: int = 250
@@ -67,6 +90,26 @@ class CopyRules:
     def confirm_ms(self) -> int:
         """Longest wait for the Data API's confirmation after the window, 0 for none."""
         return self.api_lag_fallback_ms if self.execute_on == "api_confirmed" else 0
+
+
+def rules_text(rules: CopyRules) -> str:
+    """The whole configuration as canonical JSON: equal rules have equal texts."""
+    values = {k: v for k, v in asdict(rules).items() if k not in ("digest", "refused")}
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def digest_of(text: str) -> str:
+    """The name of a configuration: the first 64 bits of its text's SHA-256."""
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration that decisions were made under; `digest` is `digest_of(text)`."""
+
+    digest: str
+    text: str
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +131,4 @@ class SystemRules:
     gap_fill_blocks_max: int = 10
     strict_both: bool = False
     book_mode: BookMode = "ws+snapshot"
+    books_most_liquid: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain import guardrails, sizing
@@ -16,9 +16,11 @@ from chalicelib.domain.latency_model import jitter_ms, placed_at, settle_ms
 from chalicelib.domain.market_lists import MarketLists, list_entry
 from chalicelib.domain.money import MICROS, SHARE_STEP, cash_floor
 from chalicelib.domain.orderbook import Book, Level, depth
-from chalicelib.domain.paper_order import ended, fill_and_kill, reservation
+from chalicelib.domain.paper_order import ended, fill_and_kill, refused, reservation
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.risk import DAY_MS, HOUR_MS, UNSPENT, Exposure, Spending
 from chalicelib.domain.rules import CopyRules
+from chalicelib.domain.safety_caps import HARD_CAPS
 from chalicelib.domain.source_health import SourceHealth
 from tests.unit.wire import CONDITION, LEADER, NOW_MS, YES, book, hash_of, market
 
@@ -81,7 +83,9 @@ SELL = replace(BUY, group=group(side="SELL", kept=KEPT_SCALE // 2), held=30 * U)
     ],
 )
 def test_buy_cash(leader_cash: int, equity: int, expected: int | None) -> None:
-    assert sizing.buy_cash(leader_cash, equity, RULES) == expected
+    size = sizing.buy_size(leader_cash, equity, RULES)
+    assert size is not None
+    assert size.cash == expected
 
 
 @given(st.integers(0, 10**12), st.integers(1, MICROS - 1))
@@ -302,6 +306,11 @@ COMBO = str(COMBO_MODULE << 248 | 5)
 BLOCKED = SourceHealth("down", "down", blocking=(Reason.POLYGON_UNHEALTHY, Reason.API_UNHEALTHY))
 THIN = book([(49, 1_000)], [(50, 24), (60, 1_000)])
 
+STRICT_SELLS = replace(RULES, sell_always_attempt=False)
+NEAR = Exposure(6_990 * U, 499 * U, 999 * U, 2_499 * U, 1_999 * U, 100)
+SPENT = Spending(NOW_MS // DAY_MS, 4_999 * U, NOW_MS // HOUR_MS, 200)
+BREAKERS = (Reason.BREAKER_DAILY_LOSS, Reason.BREAKER_WEEKLY_LOSS, Reason.BREAKER_DRAWDOWN)
+
 SKIPS: list[tuple[Reason, Inputs]] = [
     (Reason.SKIP_BACKFILL, replace(BUY, backfill=True)),
     (Reason.SKIP_BACKFILL, replace(SELL, backfill=True)),
@@ -312,7 +321,11 @@ SKIPS: list[tuple[Reason, Inputs]] = [
     (Reason.MARKET_CLOSED, replace(BUY, market=market(closed=True))),
     (Reason.MARKET_CLOSES_SOON, replace(BUY, market=market(closes_at=NOW_MS + 1))),
     (Reason.BOOK_MISSING, replace(BUY, book=None)),
-    (Reason.BOOK_STALE, replace(SELL, book=book([(49, 9)], [(50, 9)], NOW_MS - 5_001))),
+    (Reason.BOOK_STALE, replace(BUY, book=book([(49, 9)], [(50, 9)], NOW_MS - 5_001))),
+    (
+        Reason.BOOK_STALE,
+        replace(SELL, rules=STRICT_SELLS, book=book([(49, 99)], [(50, 9)], NOW_MS - 5_001)),
+    ),
     (Reason.BELOW_MINIMUM, replace(BUY, equity=600 * U)),
     (Reason.TOO_OLD, replace(BUY, group=group(ts_block=NOW_MS - 300_001))),
     (
@@ -356,11 +369,40 @@ SKIPS: list[tuple[Reason, Inputs]] = [
     (Reason.NOT_WHITELISTED, replace(BUY, lists=lists("whitelist", "category", "sports"))),
     (Reason.POLYGON_UNHEALTHY, replace(BUY, health=BLOCKED)),
     (Reason.API_UNHEALTHY, replace(BUY, health=BLOCKED)),
+    (Reason.PAUSED, replace(BUY, paused=True)),
+    (Reason.PAUSED, replace(SELL, paused=True)),
+    *((breaker, replace(BUY, tripped=BREAKERS)) for breaker in BREAKERS),
+    (Reason.LEADER_DENIED, replace(BUY, rules=replace(RULES, copying=False))),
+    (
+        Reason.LEADER_TRADE_BELOW_PERCENTILE,
+        replace(
+            BUY, rules=replace(RULES, leader_percentile_min=750_000), group=group(rank=749_999)
+        ),
+    ),
+    (Reason.MAKER_LEADER, replace(BUY, rules=replace(RULES, skip_maker=True))),
+    (
+        Reason.LEADER_EQUITY_UNKNOWN,
+        replace(BUY, rules=replace(RULES, sizing="leader_equity")),
+    ),
+    (Reason.ORDER_CAP, replace(BUY, rules=replace(RULES, order_cash_max=9 * U))),
+    (Reason.DAILY_CAP, replace(BUY, spending=SPENT)),
+    (Reason.HOURLY_CAP, replace(BUY, spending=SPENT)),
+    *((reason, replace(BUY, exposure=NEAR)) for reason in Reason if reason.startswith("RISK_CAP")),
 ]
 
 RESTED = (Reason.REMAINDER_CANCELLED, Reason.TAPE_INCOMPLETE)
-NOT_DECIDED = {Reason.NO_FOLLOWER, Reason.INCREMENT_TOO_SMALL, Reason.SELF_TRADE}
-"""Reasons for which a fill never comes to a decision."""
+NOT_DECIDED = {
+    Reason.NO_FOLLOWER,
+    Reason.INCREMENT_TOO_SMALL,
+    Reason.SELF_TRADE,
+    Reason.SAFETY_CAP,
+    Reason.PORTFOLIO_RESET,
+    Reason.SPLIT_NO_CASH,
+    Reason.SPLIT_SOLD_BEFORE,
+    Reason.MERGE_NO_POSITION,
+    Reason.CONVERSION_UNSUPPORTED,
+}
+"""Reasons of what never comes to this decision, or that come after it."""
 
 
 @pytest.mark.parametrize(("reason", "inputs"), SKIPS)
@@ -491,6 +533,122 @@ def test_several_reasons_are_named_together() -> None:
     }
 
 
+def test_money_reasons_are_named_with_those_of_the_book() -> None:
+    wide = replace(BUY, book=book([(40, 9)], [(50, 1)]), free_cash=0, spending=SPENT, exposure=NEAR)
+    rules = replace(RULES, order_cash_max=9 * U, buy_mid_guard=100_000)
+    assert set(decide(replace(wide, rules=rules))[0].reasons) == {
+        Reason.SPREAD_TOO_WIDE,
+        Reason.DEPTH_TOO_THIN,
+        Reason.INSUFFICIENT_CASH,
+        Reason.ORDER_CAP,
+        Reason.DAILY_CAP,
+        Reason.HOURLY_CAP,
+        *(reason for reason in Reason if reason.startswith("RISK_CAP")),
+    }
+
+
+def test_reasons_about_the_leaders_trade_are_named_together() -> None:
+    rules = replace(RULES, leader_percentile_min=1, skip_maker=True)
+    small = replace(BUY, rules=rules, group=group(rank=0, cash=U - 1))
+    assert decide(small)[0].reasons == (
+        Reason.LEADER_TRADE_TOO_SMALL,
+        Reason.LEADER_TRADE_BELOW_PERCENTILE,
+        Reason.MAKER_LEADER,
+    )
+
+
+def test_a_pause_comes_before_everything_and_breakers_before_the_rest() -> None:
+    worst = replace(BUY, paused=True, tripped=BREAKERS, backfill=True, book=None, market=None)
+    assert decide(worst)[0].reasons == (Reason.PAUSED,)
+    assert decide(replace(worst, paused=False))[0].reasons == BREAKERS
+    assert decide(replace(worst, paused=False, tripped=()))[0].reasons == (Reason.SKIP_BACKFILL,)
+
+
+def test_nothing_that_limits_openings_stops_a_reduction() -> None:
+    rules = replace(
+        RULES,
+        copying=False,
+        skip_maker=True,
+        leader_percentile_min=U,
+        leader_notional_min=10**12,
+        order_cash_max=0,
+        daily_cash_max=0,
+        hourly_fills_max=0,
+        sizing="leader_equity",
+    )
+    shut = replace(
+        SELL, rules=rules, tripped=BREAKERS, exposure=NEAR, spending=SPENT, sell_only=True
+    )
+    decision, order = decide(shut)
+    assert decision.verdict == "EXECUTE"
+    assert order is not None
+    assert order.shares == 15 * U
+
+
+def test_a_sell_takes_an_old_book_for_want_of_a_better_one_but_none_of_later() -> None:
+    old = replace(SELL, book=book([(49, 99)], [(50, 9)], NOW_MS - 60_000))
+    assert decide(old)[0].verdict == "EXECUTE"
+    later = replace(SELL, book=book([(49, 99)], [(50, 9)], NOW_MS + 60_000))
+    assert decide(later)[0].reasons == (Reason.BOOK_TOO_LATE,)
+
+
+def test_a_sell_by_notional_sells_a_part_of_his_shares() -> None:
+    by_notional = replace(SELL, rules=replace(RULES, sell_sizing="notional"))
+    assert decide(by_notional)[0].target_shares == 20 * U
+    assert decide(replace(by_notional, held=19 * U))[0].target_shares == 19 * U
+    out = replace(by_notional, group=group(side="SELL", kept=0), held=70 * U)
+    assert decide(out)[0].target_shares == 70 * U
+
+
+def test_an_order_always_has_shares() -> None:
+    nothing = replace(RULES, buy_cash_min=0, marketable_cash_min=0, copy_fraction=0, dust_shares=0)
+    assert decide(replace(BUY, rules=nothing))[0].reasons == (Reason.BELOW_MARKETABLE_MINIMUM,)
+    still = group(side="SELL", kept=KEPT_SCALE)
+    assert decide(replace(SELL, rules=nothing, group=still))[0].reasons == (Reason.DUST,)
+
+
+def test_what_sized_and_judged_a_buy_stands_on_its_decision() -> None:
+    rules = replace(RULES, sizing="leader_equity", maker_ratio=500_000)
+    inputs = replace(
+        BUY,
+        rules=rules,
+        group=group(rank=900_000),
+        leader_equity=40_000 * U,
+        exposure=Exposure(total=7, open_positions=1),
+        spending=Spending(NOW_MS // DAY_MS, 30 * U, NOW_MS // HOUR_MS - 1, 9),
+        ts_marks=NOW_MS - 7,
+    )
+    decision, order = decide(inputs)
+    assert order is not None
+    assert decision.size == sizing.Size(125 * U, 75 * U, 75 * U)
+    assert (decision.leader_role, decision.leader_rank) == ("maker", 900_000)
+    assert (decision.leader_equity, decision.ts_marks) == (40_000 * U, NOW_MS - 7)
+    assert decision.exposure == inputs.exposure
+    current = Spending(NOW_MS // DAY_MS, 30 * U, NOW_MS // HOUR_MS, 0)
+    assert decision.spending == order.spent == current
+    assert decide(SELL)[0].spending is None
+
+
+def test_caps_count_from_one_to_the_very_bound() -> None:
+    _, order = decide(BUY)
+    assert order is not None
+    day, hour = NOW_MS // DAY_MS, NOW_MS // HOUR_MS
+    room = 5_000 * U - order.cash
+    assert decide(replace(BUY, spending=Spending(day, room, hour, 199)))[1] is not None
+    assert decide(replace(BUY, spending=Spending(day, room + 1, hour, 199)))[0].reasons == (
+        Reason.DAILY_CAP,
+    )
+    assert decide(replace(BUY, spending=Spending(day, room, hour, 200)))[0].reasons == (
+        Reason.HOURLY_CAP,
+    )
+    earlier = Spending(day - 1, 10**12, hour - 24, 10**6)
+    assert decide(replace(BUY, spending=earlier))[1] is not None
+    bound = replace(RULES, order_cash_max=order.cash)
+    assert decide(replace(BUY, rules=bound))[1] is not None
+    below = replace(RULES, order_cash_max=order.cash - 1)
+    assert decide(replace(BUY, rules=below))[0].reasons == (Reason.ORDER_CAP,)
+
+
 def test_sells_are_always_attempted_unless_told_otherwise() -> None:
     bad = replace(SELL, book=book([(20, 1_000)], [(50, 1_000)]))
     assert decide(bad)[0].verdict == "EXECUTE"
@@ -511,56 +669,144 @@ def test_the_price_of_a_late_sell_decides_nothing() -> None:
 LEVELS = st.lists(st.tuples(st.integers(1, 9_999), st.integers(1, 10**10)), max_size=4)
 
 
+AMOUNTS = st.integers(0, 10**11)
+FRACTIONS = st.integers(0, MICROS)
+RARELY = st.integers(0, 19).map(lambda n: n == 7)
+
+
+def mostly(usual: object, others: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """The usual value nine times in ten: with every figure at random there is never an order."""
+    return st.integers(0, 9).flatmap(lambda n: others if n == 7 else st.just(usual))
+
+
+ANY_RULES = st.builds(
+    CopyRules,
+    copying=RARELY.map(lambda rare: not rare),
+    sizing=st.sampled_from(("percent_of_notional", "fixed_notional", "leader_equity")),
+    copy_fraction=mostly(10_000, FRACTIONS),
+    fixed_cash=AMOUNTS,
+    leader_percentile_min=mostly(0, FRACTIONS),
+    maker_ratio=st.integers(1, 10 * MICROS),
+    skip_maker=RARELY,
+    sell_sizing=st.sampled_from(("proportional", "notional")),
+    buy_cash_min=mostly(0, AMOUNTS),
+    buy_cash_max=AMOUNTS,
+    buy_equity_fraction_max=FRACTIONS,
+    leader_notional_min=mostly(0, AMOUNTS),
+    dust_shares=mostly(0, st.integers(0, 100 * MICROS)),
+    sell_always_attempt=st.booleans(),
+    buy_depth_multiple=mostly(0, st.integers(0, 2 * MICROS)),
+    buy_leader_guard=mostly(100_000, FRACTIONS),
+    buy_mid_guard=mostly(200_000, FRACTIONS),
+    buy_spread_max=mostly(MICROS, FRACTIONS),
+    price_move_max=mostly(0, FRACTIONS),
+    price_band_min=mostly(0, FRACTIONS),
+    price_band_max=mostly(MICROS, FRACTIONS),
+    marketable_cash_min=mostly(0, AMOUNTS),
+    order_cash_max=st.integers(0, HARD_CAPS.order_cash),
+    daily_cash_max=st.integers(0, HARD_CAPS.daily_cash),
+    hourly_fills_max=mostly(200, st.integers(0, 300)),
+    exposure_fraction_max=mostly(MICROS, FRACTIONS),
+    refused=RARELY.map(lambda rare: "settings global: x" if rare else ""),
+)
+ANY_SPENDING = st.builds(
+    Spending,
+    day=st.integers(-1, 1).map(lambda n: NOW_MS // DAY_MS + n),
+    cash=st.integers(0, 10**10),
+    hour=st.integers(-1, 1).map(lambda n: NOW_MS // HOUR_MS + n),
+    fills=mostly(0, st.integers(0, 300)),
+)
+ANY_EXPOSURE = st.builds(
+    Exposure, *[mostly(0, AMOUNTS)] * 5, st.integers(0, 120), st.booleans(), st.booleans()
+)
+
+
+@st.composite
+def any_group(draw: st.DrawFn, price: int) -> Group:
+    """Of any kind, mostly at about `price`."""
+    shares = draw(st.integers(10**8, 10**12) | st.integers(1, 10**12))
+    near = shares * max(0, min(MICROS, price + draw(st.integers(-20_000, 20_000)))) // MICROS
+    of = group(
+        side=draw(st.sampled_from(("BUY", "BUY", "SELL"))),
+        shares=shares,
+        cash=draw(mostly(near, st.integers(0, shares))),
+        kept=draw(st.integers(0, KEPT_SCALE)),
+        ts_block=NOW_MS - draw(mostly(5_000, st.integers(-1_000, 400_000))),
+        role=draw(st.sampled_from(("maker", "taker", None))),
+        rank=draw(st.none() | FRACTIONS),
+    )
+    if draw(RARELY):
+        of = retract(of, draw(st.integers(0, shares)), draw(st.integers(0, shares)))
+    return of
+
+
 @st.composite
 def any_inputs(draw: st.DrawFn) -> Inputs:
-    split = draw(st.integers(1, 9_999))
+    """Half of them under the default rules."""
+    split = draw(st.integers(300, 9_700))
     levels = dict(draw(LEVELS))
+    if not draw(RARELY):
+        levels |= {split: 10**10, split - draw(st.integers(1, 200)): 10**10}
     bids = sorted(
         (Level(p * 100, n) for p, n in levels.items() if p < split), key=lambda x: -x.price
     )
     asks = sorted(
         (Level(p * 100, n) for p, n in levels.items() if p >= split), key=lambda x: x.price
     )
-    shares = draw(st.integers(1, 10**12))
+    full = Book(YES, tuple(bids), tuple(asks), NOW_MS, NOW_MS, venue_hash="h")
     return Inputs(
         attempt_id=ATTEMPT,
-        group=group(
-            side=draw(st.sampled_from(("BUY", "SELL"))),
-            shares=shares,
-            cash=draw(st.integers(0, shares)),
-            kept=draw(st.integers(0, KEPT_SCALE)),
-            ts_block=NOW_MS - draw(st.integers(-1_000, 400_000)),
-        ),
-        rules=RULES,
-        equity=draw(st.integers(-(10**9), 10**12)),
-        free_cash=draw(st.integers(-(10**9), 10**11)),
+        group=draw(any_group(split * 100)),
+        rules=RULES if draw(st.booleans()) else draw(ANY_RULES),
+        equity=draw(st.integers(10**9, 10**12) | st.integers(-(10**9), 10**12)),
+        free_cash=draw(mostly(10**11, st.integers(-(10**9), 10**11))),
         held=draw(st.integers(0, 10**10)),
         exit_debt=draw(st.integers(0, 10**10)),
-        market=draw(st.none() | st.just(market(tick=draw(st.sampled_from((100, 10_000)))))),
-        book=draw(
-            st.none() | st.just(Book(YES, tuple(bids), tuple(asks), NOW_MS, NOW_MS, venue_hash="h"))
-        ),
-        backfill=draw(st.booleans()),
-        sell_only=draw(st.booleans()),
+        market=None if draw(RARELY) else market(tick=draw(st.sampled_from((100, 10_000)))),
+        book=None if draw(RARELY) else full,
+        backfill=draw(RARELY),
+        sell_only=draw(RARELY),
+        paused=draw(RARELY),
+        tripped=BREAKERS if draw(RARELY) else (),
+        exposure=draw(st.none() | ANY_EXPOSURE),
+        spending=draw(st.just(UNSPENT) | ANY_SPENDING),
+        leader_equity=draw(mostly(10**12, st.none() | st.integers(-(10**9), 10**15))),
     )
 
 
+@settings(max_examples=400, deadline=None)
 @given(any_inputs())
 def test_an_order_exactly_when_no_reason_and_always_within_bounds(inputs: Inputs) -> None:
     decision, order = decide(inputs)
     assert decide(inputs) == (decision, order), "same inputs, same decision"
     assert (order is None) == (decision.verdict == "SKIP") == bool(decision.reasons)
+    assert len(set(decision.reasons)) == len(decision.reasons)
     if order is None:
         return
+    rules = inputs.rules
     assert inputs.market is not None
     assert inputs.book is not None
+    assert not inputs.paused
+    assert not rules.refused
     assert order.shares > 0
     assert order.limit % inputs.market.tick == 0
+    assert refused(order) is None, "what a decision lets pass, no executor refuses"
     if order.side == "BUY":
         assert not inputs.sell_only
-        assert cash_floor(order.shares, order.limit) <= 250 * U
-        assert reservation(order, inputs.market.fee) <= inputs.free_cash
-        assert depth(inputs.book, "BUY", order.limit) * 100 >= order.shares * 125
+        assert not inputs.tripped
+        assert rules.copying
+        worth = max(inputs.equity, 0) * rules.buy_equity_fraction_max
+        assert order.cash <= min(rules.buy_cash_max, worth // MICROS, rules.order_cash_max)
+        spent = inputs.spending.at(NOW_MS)
+        assert spent.cash + order.cash <= rules.daily_cash_max
+        assert spent.fills < rules.hourly_fills_max
+        held_back = reservation(order, inputs.market.fee)
+        assert held_back <= inputs.free_cash
+        if inputs.exposure:
+            most = max(inputs.equity, 0) * rules.exposure_fraction_max // MICROS
+            assert inputs.exposure.total + held_back <= most
+        wanted = order.shares * rules.buy_depth_multiple
+        assert depth(inputs.book, "BUY", order.limit) * MICROS >= wanted
         assert inputs.book.best_ask is not None
         assert inputs.book.best_ask <= order.limit
     else:
