@@ -8,19 +8,26 @@ done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 from chalicelib.domain.errors import Conflict, PapercopyError, Permanent
+from chalicelib.domain.exit_debt import exit_group, is_due
 from chalicelib.domain.group import Group
-from chalicelib.domain.lane import ROWS_PER_ADVANCE_MAX, Work
+from chalicelib.domain.lane import OUTSIDE, ROWS_PER_ADVANCE_MAX, LaneInput, Work
+from chalicelib.domain.pause import paused_at
 from chalicelib.domain.portfolio import Head
+from chalicelib.domain.records import replace
 from chalicelib.domain.registry import PortfolioRef
 from chalicelib.keyspace import group_key, key_of, portfolio_pk
 from chalicelib.ports import Clock, Delete, Metrics, Put, Quarantine, Store, Write, stored
 from chalicelib.services import portfolios
 from chalicelib.services.decide_group import DecideGroup
+from chalicelib.services.decide_set_change import DecideSetChange
 from chalicelib.services.execute_attempt import ExecuteAttempt
+from chalicelib.services.leader_notionals import ranked
+from chalicelib.services.settle_tokens import SettleTokens
 from chalicelib.services.tape_reading import TapeAwaited
 
 ROUNDS_MAX = 5
@@ -30,7 +37,6 @@ GROUP_MARGIN_MS = 750
 """Groups are decided this long after their time, so that evidence still in the queue can join."""
 ANSWER_MS = 2_000
 """How long the answer to a direct question may hold a group up after its time."""
-WAITING_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ class AdvancePortfolio:
         store: Store,
         decide: DecideGroup,
         execute: ExecuteAttempt,
+        settle: SettleTokens,
+        set_changes: DecideSetChange,
         quarantine: Quarantine,
         clock: Clock,
         metrics: Metrics,
@@ -70,6 +78,8 @@ class AdvancePortfolio:
         self._store = store
         self._decide = decide
         self._execute = execute
+        self._settle = settle
+        self._set_changes = set_changes
         self._quarantine = quarantine
         self._clock = clock
         self._metrics = metrics
@@ -97,6 +107,8 @@ class AdvancePortfolio:
                 lost += 1
                 self._metrics.count("lane_conflicts")
                 self._clock.pause_ms(lost * BACKOFF_MS)
+                # A reset may have ended the epoch.
+                ref = portfolios.portfolio_ref(self._store, portfolio_id) or ref
         return Advanced(done, tuple(self._waiting(ref.portfolio_id, ref.epoch)))
 
     def _next(self, ref: PortfolioRef) -> Work | None:
@@ -108,13 +120,23 @@ class AdvancePortfolio:
         return due[0]
 
     def _waiting(self, portfolio_id: str, epoch: int) -> list[Work]:
-        return due_work(self._store, portfolio_id, epoch, 10**13 - 2, WAITING_MAX)
+        """All of the lane: an order that concerns a row may stand behind any number of groups."""
+        return portfolios.work_of(self._store, portfolio_id, epoch)
 
     def _work_off(self, head: Head, row: Work) -> bool:
         """Whether the lane moved; it rests while an answer or a recording may still come."""
+        if row.kind in OUTSIDE:
+            self._noted(row)
         try:
-            if row.kind == "group":
-                return self._group(head, row)
+            work = {
+                "group": self._group,
+                "exit": self._exit,
+                "pause": self._pause,
+                "settlement": self._settlement,
+                "set_change": self._set_change,
+            }.get(row.kind)
+            if work:
+                return work(head, row)
             if row.kind == "resting" or not self._settled_first(head, row, row.ts_due):
                 self._execute(head, row)
         except TapeAwaited:
@@ -123,6 +145,11 @@ class AdvancePortfolio:
         except (Permanent, LookupError, ValueError) as error:
             self._bury(head, row, error)
         return True
+
+    def _noted(self, row: Work) -> None:
+        """Keep work that follows from no evidence, once, so that replays can put it there again."""
+        with suppress(Conflict):
+            self._store.commit([Put(LaneInput(replace(row, version=0), self._clock.now_ms()))])
 
     def _bury(self, head: Head, row: Work, error: Exception) -> None:
         """End a row that can never be worked off, so that it does not block those behind it."""
@@ -163,6 +190,82 @@ class AdvancePortfolio:
             self._decide(head, row, closed)
         return True
 
+    def _exit(self, head: Head, row: Work) -> bool:
+        """Try again to sell what is owed, unless that has become idle meanwhile.
+
+        While another order of ours is open on the token there is nothing to try: the debt changes
+        with it, and no order of ours may meet another.
+        """
+        position = portfolios.position_of(self._store, head, row.token_id, row.leader)
+        others = self._waiting(row.portfolio_id, row.epoch)
+        is_busy = any(
+            other.kind in ("attempt", "resting") and other.token_id == row.token_id
+            for other in others
+        )
+        if is_busy or paused_at(head.pauses, row.ts_due) or not is_due(position, row.ts_due):
+            self._store.commit([Delete(key_of(row), row.version), Put(head)])
+            return True
+        is_out = portfolios.is_out(self._store, row.leader, row.token_id)
+        self._decide(head, row, exit_group(row, leader_is_out=is_out))
+        return True
+
+    def _pause(self, head: Head, row: Work) -> bool:
+        """Cancel what rests as of the pause, one order at a time, before anything later."""
+        resting = [
+            other
+            for other in self._waiting(row.portfolio_id, row.epoch)
+            if other.kind == "resting" and head.resting
+        ]
+        if resting:
+            self._execute.settle(head, resting[0], row.ts_due, cancel=True)
+        else:
+            self._store.commit([Delete(key_of(row), row.version), Put(head)])
+        return True
+
+    def _settlement(self, head: Head, row: Work) -> bool:
+        """Pay out a decided market once no order of ours on it is unfinished."""
+        market = self._settle.market(row)
+        if not self._orders_first(head, row, market.tokens, lambda other: other.kind != "group"):
+            self._settle(head, row, market)
+        return True
+
+    def _set_change(self, head: Head, row: Work) -> bool:
+        """Copy a split or merge; a merge waits for what our BUYs of his may still bring.
+
+        Of those that are not decided yet it waits for what he bought before he merged.
+        """
+        change = self._set_changes.change(row)
+        tokens = change.tokens if change.kind == "MERGE" else ()
+
+        def brings(other: Work) -> bool:
+            is_his = other.side == "BUY" and other.leader == row.leader
+            return is_his and (other.kind != "group" or other.ts_block <= row.ts_block)
+
+        if not self._orders_first(head, row, tokens, brings):
+            self._set_changes(head, row, change)
+        return True
+
+    def _orders_first(
+        self, head: Head, row: Work, tokens: Sequence[str], concerns: Callable[[Work], bool]
+    ) -> bool:
+        """Whether an order of ours on these tokens had to come before the row; the head has moved.
+
+        What is not placed yet is waited for, one that rests ends at the row's own time.
+        """
+        open_orders = [
+            other
+            for other in self._waiting(row.portfolio_id, row.epoch)
+            if other.token_id in tokens and concerns(other)
+        ]
+        unplaced = [other.ts_due for other in open_orders if other.kind in ("group", "attempt")]
+        if unplaced:
+            self._wait_until(head, row, max(unplaced) + 1, ts_decided=row.ts_decided)
+            return True
+        resting = [other for other in open_orders if other.kind == "resting"]
+        if resting:
+            self._execute.settle(head, resting[0], row.ts_decided, cancel=True)
+        return bool(resting)
+
     def _settled_first(self, head: Head, row: Work, ts: int, *, cancel: bool = True) -> bool:
         """Whether a resting order of the token had to be brought up to `ts` before the row.
 
@@ -185,7 +288,10 @@ class AdvancePortfolio:
     ) -> None:
         """Put the row behind what must come first, where the group stays as it was seen."""
         behind = replace(row, ts_due=ts_due, ts_decided=ts_decided, version=0)
-        writes: list[Write] = [Delete(key_of(row), row.version), Put(behind), Put(head)]
+        writes: list[Write] = [Delete(key_of(row), row.version), Put(head)]
+        # A settlement that waits there was begun once more, with this row.
+        if row.kind != "settlement" or self._store.get(Work, key_of(behind)) is None:
+            writes.append(Put(behind))
         if group:
             writes.append(Put(group))
         self._store.commit(writes)
@@ -224,6 +330,6 @@ class AdvancePortfolio:
         """The group, closed by its own write so that all portfolios see the same sums."""
         if group.closed:
             return group
-        closed = replace(group, closed=True)
-        self._store.commit([Put(closed)])
+        closed, also = ranked(self._store, replace(group, closed=True))
+        self._store.commit([Put(closed), *also])
         return stored(closed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 from chalicelib.domain.decision import Decision, Inputs, decide, owed
 from chalicelib.domain.errors import Retryable
@@ -14,19 +14,28 @@ from chalicelib.domain.latency_model import settle_ms
 from chalicelib.domain.market import Market
 from chalicelib.domain.market_lists import MarketLists
 from chalicelib.domain.paper_order import Order, reservation
-from chalicelib.domain.portfolio import Head, Position, positions_value
+from chalicelib.domain.pause import paused_at
+from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.records import replace
 from chalicelib.domain.registry import Leader, wallet_as_of, wallet_start
+from chalicelib.domain.risk import Spending
+from chalicelib.domain.rules import CopyRules
 from chalicelib.domain.stress import REACH_MS, StressPoint, stress
 from chalicelib.keyspace import key_of, leader_key, market_lists_key
 from chalicelib.ports import Clock, Delete, Metrics, Put, Rules, Store, Write
 from chalicelib.services import portfolios
+from chalicelib.services.config_archive import ConfigArchive
+from chalicelib.services.count_attempts import counting
 from chalicelib.services.decision_book import DecisionBooks
+from chalicelib.services.exposures import Exposures, Standing
 from chalicelib.services.heartbeats import heartbeats
 from chalicelib.services.market_directory import MarketDirectory
 from chalicelib.services.source_health import SourceHealth, assess
 from chalicelib.services.tape_reading import TapeReader
 from chalicelib.services.venue_book import waited_enough
+from chalicelib.services.watch_breakers import WatchBreakers
+from chalicelib.services.witnesses import DecisionWitness
 
 HEALTH_REFRESH_MS = 2_000
 LISTS_REFRESH_MS = 2_000
@@ -41,8 +50,21 @@ _OWED_AFTER_SKIP = frozenset(
         Reason.UNKNOWN_TOKEN,
         Reason.SETTINGS_REFUSED,
         Reason.SKIP_BACKFILL,
+        Reason.PAUSED,
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Risk:
+    """What a BUY is judged by, and the writes that belong to its commit; nothing for a SELL."""
+
+    standing: Standing | None = None
+    tripped: tuple[Reason, ...] = ()
+    writes: tuple[Write, ...] = ()
+
+
+_NO_RISK = _Risk()
 
 
 class DecideGroup:
@@ -57,16 +79,26 @@ class DecideGroup:
         rules: Rules,
         clock: Clock,
         metrics: Metrics,
+        exposures: Exposures,
+        breakers: WatchBreakers,
+        witness: DecisionWitness,
+        *,
+        previews: bool = True,
     ) -> None:
         self._store = store
         self._books = books
         self._tapes = tapes
+        self._configs = ConfigArchive(store)
         self._directory = directory
         self._rules = rules
         self._clock = clock
         self._metrics = metrics
+        self._exposures = exposures
+        self._breakers = breakers
+        self._witness = witness
+        self._previews = previews
         self._health: tuple[int, SourceHealth] | None = None
-        self._lists: tuple[int, MarketLists | None] | None = None
+        self._lists: dict[str, tuple[int, MarketLists | None]] = {}
 
     def __call__(self, head: Head, row: Work, group: Group) -> None:
         """Decide and commit.
@@ -76,7 +108,8 @@ class DecideGroup:
         """
         minted = attempt_id(group.group_id, head.portfolio_id, head.epoch)
         position = portfolios.position_of(self._store, head, row.token_id, row.leader)
-        inputs = self._inputs(head, row, group, minted, position)
+        risk = self._risk(head, row, group) if row.side == "BUY" else _NO_RISK
+        inputs = self._witness.told(self._inputs(head, row, group, minted, position, risk))
         decision, order = decide(inputs)
         if decision.reasons == (Reason.BOOK_MISSING,):
             # Nothing cheaper rules the group out, so it is worth asking for its book.
@@ -86,21 +119,44 @@ class DecideGroup:
         if order and inputs.segment and order.ts_placed > _placed_by(inputs):
             self._tapes.request(row.token_id, decision.ts_decided, order.ts_placed)
         attempt = self._attempt(head, row, group, minted, decision, order, inputs.market)
-        self._store.commit(self._decided(head, row, attempt, position, inputs))
+        attempt = replace(attempt, seen=self._witness.seen(inputs))
+        self._configs.keep(inputs.rules)
+        writes = self._decided(head, row, attempt, position, inputs)
+        self._store.commit([*writes, *risk.writes])
         self._metrics.count(f"decisions_{decision.verdict.lower()}")
 
+    def _risk(self, head: Head, row: Work, group: Group) -> _Risk:
+        """What a BUY is judged by, at the latest marks and as of its own time."""
+        standing = self._exposures.standing(head, row.token_id, row.leader)
+        ts = max(group.ts_decided, row.ts_due)
+        tripped, write = self._breakers.at_decision(head, standing.equity, ts)
+        return _Risk(standing, tripped, (write,))
+
+    def _rules_for(self, row: Work) -> CopyRules:
+        rules = self._rules.rules_for(row.leader)
+        # What is owed was sized when the leader sold.
+        return replace(rules, sell_sizing="proportional") if row.kind == "exit" else rules
+
     def _inputs(
-        self, head: Head, row: Work, group: Group, minted: str, position: Position
+        self,
+        head: Head,
+        row: Work,
+        group: Group,
+        minted: str,
+        position: Position,
+        risk: _Risk,
     ) -> Inputs:
         """Everything but the book."""
         leader = self._store.get(Leader, leader_key(row.leader))
         held = position.shares - position.reserved
         worth_asking = row.side == "BUY" or held > 0
+        rules = self._rules_for(row)
+        asks_equity = row.side == "BUY" and rules.sizing == "leader_equity" and leader
         return Inputs(
             attempt_id=minted,
             group=group,
-            rules=self._rules.rules_for(row.leader),
-            equity=self._equity(head) if row.side == "BUY" else 0,
+            rules=rules,
+            equity=risk.standing.equity if risk.standing else 0,
             free_cash=head.cash - head.reserved,
             held=held,
             exit_debt=position.exit_debt,
@@ -110,16 +166,24 @@ class DecideGroup:
             sell_only=leader is not None and leader.state == "sell_only",
             not_before=row.ts_due,
             health=self._source_health() if row.side == "BUY" else None,
-            lists=self._market_lists() if row.side == "BUY" else None,
+            lists=self._market_lists(head) if row.side == "BUY" else None,
+            paused=paused_at(head.pauses, max(group.ts_decided, row.ts_due)),
+            tripped=risk.tripped,
+            exposure=risk.standing.exposure if risk.standing else None,
+            spending=head.spending,
+            leader_equity=self._exposures.leader_equity(leader) if asks_equity and leader else None,
+            ts_marks=risk.standing.ts_marks if risk.standing else 0,
         )
 
-    def _market_lists(self) -> MarketLists | None:
+    def _market_lists(self, head: Head) -> MarketLists | None:
         """The account's lists, read again after LISTS_REFRESH_MS."""
         now = self._clock.now_ms()
-        if self._lists is None or now - self._lists[0] >= LISTS_REFRESH_MS:
-            key = market_lists_key(portfolios.ACCOUNT)
-            self._lists = (now, self._store.get(MarketLists, key))
-        return self._lists[1]
+        account = portfolios.account_of(head.portfolio_id)
+        read_at, lists = self._lists.get(account, (0, None))
+        if now - read_at >= LISTS_REFRESH_MS:
+            lists = self._store.get(MarketLists, market_lists_key(account))
+            self._lists[account] = (now, lists)
+        return lists
 
     def _source_health(self) -> SourceHealth:
         now = self._clock.now_ms()
@@ -142,11 +206,6 @@ class DecideGroup:
     def _late(self, row: Work) -> bool:
         """Whether the head of the line waited long enough for the venue's answer."""
         return waited_enough(self._clock, row.ts_due)
-
-    def _equity(self, head: Head) -> int:
-        marks, _ = portfolios.marks(self._store)
-        held = portfolios.positions_of(self._store, head.portfolio_id, head.epoch)
-        return head.cash + positions_value(held, marks)
 
     def _attempt(
         self,
@@ -183,7 +242,9 @@ class DecideGroup:
 
     def _missed(self, row: Work, decision: Decision) -> tuple[StressPoint, ...]:
         """What a rejected signal would have met, where its book was recorded."""
-        if not decision.segment or decision.limit is None or not decision.target_shares:
+        if not self._previews or not decision.segment:
+            return ()
+        if decision.limit is None or not decision.target_shares:
             return ()
         ts = decision.ts_decided
         tape = self._tapes.tape(row.token_id, ts, ts + REACH_MS)
@@ -202,6 +263,7 @@ class DecideGroup:
                     attempts=head.attempts + 1,
                     executed=head.executed + (1 if order else 0),
                     skipped=head.skipped + (0 if order else 1),
+                    spending=_spending(head, attempt),
                 )
             ),
             Put(attempt),
@@ -214,6 +276,7 @@ class DecideGroup:
                 ref=attempt.attempt_id,
                 ts_due=order.ts_placed,
                 ts_decided=attempt.decision.ts_decided,
+                reserved=attempt.reserved,
                 version=0,
             )
             writes.append(Put(moved))
@@ -224,10 +287,32 @@ class DecideGroup:
                     reserved=position.reserved + order.shares,
                     exit_debt=owed(inputs) - order.shares,
                 )
-                writes.append(Put(held_back))
-        elif row.side == "SELL" and inputs.held and _OWED_AFTER_SKIP & set(attempt.reasons):
-            writes.append(Put(replace(position, exit_debt=owed(inputs))))
+                writes.append(Put(_tried(held_back, row)))
+        elif row.kind == "exit" or _stays_owed(row, attempt, inputs):
+            writes.append(Put(_tried(replace(position, exit_debt=owed(inputs)), row)))
+        if order is None:
+            writes += counting(self._store, attempt)
         return writes
+
+
+def _spending(head: Head, attempt: Attempt) -> Spending:
+    """What the head has spent, with all that a new BUY may cost before fees."""
+    order = attempt.order
+    if order is None or order.side == "SELL":
+        return head.spending
+    return head.spending.spent(attempt.decision.ts_decided, order.cash)
+
+
+def _stays_owed(row: Work, attempt: Attempt, inputs: Inputs) -> bool:
+    """Whether a skipped SELL is one that we could not make, not one that asks nothing of us."""
+    is_ours = row.side == "SELL" and inputs.held > 0
+    return is_ours and bool(_OWED_AFTER_SKIP & set(attempt.reasons))
+
+
+def _tried(position: Position, row: Work) -> Position:
+    """The position after a SELL of it was decided: tries in a row are those without the leader."""
+    exits = position.exits + 1 if row.kind == "exit" else 0
+    return replace(position, ts_exit=row.ts_due, exits=exits)
 
 
 def _placed_by(inputs: Inputs) -> int:

@@ -1,0 +1,71 @@
+"""Circuit breakers of a portfolio: told its equity, they open, and close with their time."""
+
+from __future__ import annotations
+
+from chalicelib.domain.breakers import Breakers, observed, open_breakers
+from chalicelib.domain.errors import Conflict
+from chalicelib.domain.portfolio import Head
+from chalicelib.domain.reasons import Reason
+from chalicelib.keyspace import breakers_key
+from chalicelib.ports import Metrics, Put, Require, Rules, Store, Write
+from chalicelib.services.snapshot_portfolios import latest_snapshots
+
+ROUNDS_MAX = 5
+
+
+def breakers_of(store: Store, head: Head) -> Breakers:
+    """The breakers of a portfolio's epoch; all closed where nothing was seen yet."""
+    key = breakers_key(head.portfolio_id, head.epoch)
+    return store.get(Breakers, key) or Breakers(head.portfolio_id, head.epoch)
+
+
+class WatchBreakers:
+    """Looks at equity: with each mark cycle, and whenever a portfolio decides."""
+
+    def __init__(self, store: Store, rules: Rules, metrics: Metrics) -> None:
+        self._store = store
+        self._rules = rules
+        self._metrics = metrics
+
+    def __call__(self, head: Head, equity: int, ts: int) -> tuple[Reason, ...]:
+        """Store what the equity (micros) at `ts` means; the breakers that are open then.
+
+        The equity must be that of one moment: nothing here requires the head. Raises Conflict when
+        others keep storing, Retryable when the store cannot answer.
+        """
+        newest = latest_snapshots(self._store, head.portfolio_id, head.epoch)
+        minute = newest[0] if newest else None
+        rules = self._rules.rules_for(head.leader)
+        for _ in range(ROUNDS_MAX):
+            before = breakers_of(self._store, head)
+            after = observed(before, equity, ts, rules, minute)
+            try:
+                if after != before:
+                    self._store.commit([Put(after)])
+            except Conflict:
+                continue
+            self._count(before, after)
+            return open_breakers(after, ts)
+        raise Conflict(f"the breakers of {head.portfolio_id} keep changing")
+
+    def at_decision(self, head: Head, equity: int, ts: int) -> tuple[tuple[Reason, ...], Write]:
+        """The breakers open at `ts`, and the write that must be part of the decision's commit.
+
+        It stores a breaker that opened just now, and else requires that nobody opened one.
+        """
+        before = breakers_of(self._store, head)
+        after = observed(before, equity, ts, self._rules.rules_for(head.leader))
+        self._count(before, after)
+        if before.version == 0 or _times(after) != _times(before):
+            return open_breakers(after, ts), Put(after)
+        key = breakers_key(head.portfolio_id, head.epoch)
+        return open_breakers(after, ts), Require(key, before.version)
+
+    def _count(self, before: Breakers, after: Breakers) -> None:
+        opened = [new for old, new in zip(_times(before), _times(after), strict=True) if new > old]
+        if opened:
+            self._metrics.count("breakers_opened", len(opened))
+
+
+def _times(breakers: Breakers) -> tuple[int, int, int]:
+    return breakers.ts_daily, breakers.ts_weekly, breakers.ts_drawdown
