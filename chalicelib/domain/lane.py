@@ -12,6 +12,7 @@ from chalicelib.domain.paper_order import AttemptStatus, Order, Outcome
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.slippage import Slippage
 from chalicelib.domain.stress import StressPoint
+from chalicelib.domain.witness import Seen
 
 ROWS_PER_ADVANCE_MAX = 8
 
@@ -25,13 +26,20 @@ class Work:
     What is due together goes by decision time, then by the order of the leader's own fills
     (`ts_block`, `order` of the group's first): a poll sees many of them at one moment.
     `ref` is the group's or the attempt's id; `group_number` with leader, token and side finds the
-    group's row, `ts_decided` with `ref` the attempt's.
+    group's row, `ts_decided` with `ref` the attempt's. `reserved` is the cash its attempt holds
+    back.
+
+    An exit tries again to sell what is owed; `ref` is the id of the group it stands for and `price`
+    the token's mark. A pause ends what rests at its time, of all tokens.
+
+    A set change is to be decided; `ref` is its id. A settlement pays out a market that is decided;
+    `ref` is its condition. Neither has a token of its own, and both are due at once.
     """
 
     portfolio_id: str
     epoch: int
     ts_due: int
-    kind: Literal["group", "attempt", "resting"]
+    kind: Literal["group", "attempt", "resting", "exit", "pause", "set_change", "settlement"]
     ref: str
     leader: str
     token_id: str
@@ -40,6 +48,21 @@ class Work:
     ts_decided: int
     ts_block: int
     order: int
+    reserved: int = 0
+    price: int = 0
+    version: int = 0
+
+
+OUTSIDE: frozenset[str] = frozenset({"exit", "pause", "set_change", "settlement"})
+"""Kinds of work that follow from no evidence of trades: marks, people and markets put it there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneInput:
+    """Work from outside as the lane first took it up, and when (milliseconds), for replays."""
+
+    work: Work
+    ts: int
     version: int = 0
 
 
@@ -54,6 +77,7 @@ class Attempt:
     other latencies and thinner books would have. `ran_at` and
     `late_by_ms` say when the deciding step ran, and decide nothing. `retracted_shares` are leader
     shares the chain took back after the decision: a note, nothing follows from it.
+    `seen` is what the decision looked at besides its own figures, for replays.
     """
 
     attempt_id: str
@@ -78,4 +102,5 @@ class Attempt:
     vwap: int | None = None
     slippage: Slippage | None = None
     stress: tuple[StressPoint, ...] = ()
+    seen: Seen | None = None
     version: int = 0

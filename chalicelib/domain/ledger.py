@@ -28,7 +28,8 @@ class Entry:
     `shares` and `cash` are signed micros. `seq` is the entry's place in the portfolio's own order,
     `order` breaks ties within `ts_effective` (milliseconds). `pre_sell` is what the leader held
     before a sell, and `wallet` whose doing it is, both on shadow entries only. `value` is what
-    shares that came without cash were worth, negative for shares that left without cash.
+    shares that came without cash were worth, negative for shares that left without cash; on a MARK
+    it is what the position was worth, and changes nothing.
     """
 
     portfolio_id: str
@@ -48,10 +49,20 @@ class Entry:
     version: int = 0
 
 
+def order_key(entry: Entry) -> tuple[int, int, str, str]:
+    """Where an entry of a shadow belongs: the chain's own order, and that of the stored rows."""
+    return entry.ts_effective, entry.order, entry.reference, entry.kind
+
+
 def digest(entries: Iterable[Entry]) -> str:
-    """SHA-256 over what the entries did, in portfolio order; ids and run times take no part."""
+    """SHA-256 over what the entries did, in portfolio order; ids and run times take no part.
+
+    Nor do marks: they do nothing, and their number depends on who ran at midnight.
+    """
     state = sha256()
     for entry in sorted(entries, key=lambda e: e.seq):
+        if entry.kind == "MARK":
+            continue
         state.update(
             f"{entry.kind}|{entry.token_id}|{entry.leader}|{entry.shares}|{entry.cash}"
             f"|{entry.ts_effective}\n".encode()

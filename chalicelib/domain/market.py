@@ -16,12 +16,14 @@ ResolutionState = Literal["open", "proposed", "disputed", "resolved"]
 class Resolution:
     """How far a market is decided; `payouts` in micros per share of each outcome, empty if unknown.
 
-    Payouts that are not `final` (proposed, disputed) may still change.
+    Payouts that are not `final` (proposed, disputed) may still change. `ts` is when it was decided
+    as the venue states it, else when we first read it (milliseconds), 0 while it is not final.
     """
 
     state: ResolutionState = "open"
     payouts: tuple[int, ...] = ()
     final: bool = False
+    ts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Market:
 
     `tokens` and `outcomes` have the same order. `delay_ms` is how long the venue itself holds a
     marketable order. `closes_at` is None where the venue states no end. `game_starts_at` is set
-    for games only. `tags` are the venue's, lower case, `category` is the one that counts.
+    for games only, `game_ended` once the venue says that it is over. `tags` are the venue's, lower
+    case, `category` is the one that counts.
     """
 
     condition_id: str
@@ -52,6 +55,7 @@ class Market:
     tags: tuple[str, ...] = ()
     game_starts_at: int | None = None
     resolution: Resolution = Resolution()
+    game_ended: bool = False
     version: int = 0
 
     def outcome_of(self, token: str) -> str:
@@ -91,6 +95,7 @@ def merged(known: Market, told: Market) -> Market:
             tags=known.tags,
             closes_at=told.closes_at or known.closes_at,
             game_starts_at=told.game_starts_at or known.game_starts_at,
+            game_ended=told.game_ended or known.game_ended,
             closed=told.closed or (known.closed and not told.accepting_orders),
         )
     return replace(told, version=known.version)
