@@ -10,7 +10,9 @@ from chalicelib.domain.market import Market
 from chalicelib.domain.money import price_nearest
 from chalicelib.domain.orderbook import Level
 from chalicelib.domain.paper_order import Outcome, Slice
+from chalicelib.domain.risk import Exposure, Spending
 from chalicelib.domain.rules import CopyRules
+from chalicelib.domain.sizing import Size
 from chalicelib.domain.stress import DEPTHS_PERCENT, LATENCIES_MS
 from chalicelib.services.read_models.checks import checks_of
 from chalicelib.services.read_models.listing import Json, explained
@@ -52,6 +54,13 @@ def _decided(attempt: Attempt) -> Json:
         "held_micros": decision.held,
         "exit_debt_micros": decision.exit_debt,
         "depth_shares_micros": decision.depth_shares,
+        "leader_role": decision.leader_role,
+        "leader_rank": decision.leader_rank,
+        "leader_equity_micros": decision.leader_equity,
+        "ts_marks": decision.ts_marks or None,
+        "size": _size(decision.size),
+        "exposure": _exposure(decision.exposure),
+        "spending": _spending(decision.spending),
         "ts_book": decision.ts_book,
         "book_hash": decision.book_hash,
         "segment": decision.segment or None,
@@ -65,6 +74,36 @@ def _decided(attempt: Attempt) -> Json:
         if health
         else None,
     }
+
+
+def _size(size: Size | None) -> Json | None:
+    if size is None:
+        return None
+    return {
+        "asked_micros": size.asked,
+        "largest_micros": size.largest,
+        "cash_micros": size.cash,
+    }
+
+
+def _exposure(exposure: Exposure | None) -> Json | None:
+    if exposure is None:
+        return None
+    return {
+        "total_micros": exposure.total,
+        "market_micros": exposure.market,
+        "event_micros": exposure.event,
+        "category_micros": exposure.category,
+        "leader_micros": exposure.leader,
+        "open_positions": exposure.open_positions,
+        "holds_token": exposure.holds_token,
+    }
+
+
+def _spending(spending: Spending | None) -> Json | None:
+    if spending is None:
+        return None
+    return {"day_cash_micros": spending.cash, "hour_fills": spending.fills}
 
 
 def _order(attempt: Attempt) -> Json | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from chalicelib.domain.completeness import ts_block_of_attempt
 from chalicelib.domain.lane import Attempt
@@ -10,30 +11,45 @@ from chalicelib.domain.money import price_nearest
 from chalicelib.domain.slippage import Slippage, slippage
 from chalicelib.ports import Rules, Store
 from chalicelib.services.market_directory import MarketDirectory
-from chalicelib.services.portfolios import ACCOUNT
+from chalicelib.services.portfolios import ACCOUNT, portfolio_ref, portfolios_of
 from chalicelib.services.read_models.attempt_detail import read_detail
 from chalicelib.services.read_models.attempt_ref import key_of_ref, ref_of
 from chalicelib.services.read_models.attempt_tape import read_attempt_tape
 from chalicelib.services.read_models.listing import (
+    EVER,
     Json,
     MarketTexts,
+    Range,
     explained,
     names_of_leaders,
     page_of,
+    tokens_of,
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which attempts a listing shows; None lets all through. `market` is a condition id."""
+
+    portfolio: str | None = None
+    decision: str | None = None
+    leader: str | None = None
+    market: str | None = None
+    reason: str | None = None
+    status: str | None = None
+    within: Range = EVER
+
+
 def list_attempts(
-    store: Store,
-    texts: MarketTexts,
-    now: int,
-    cursor: str | None,
-    limit: int,
-    portfolio: str | None,
-    decision: str | None,
+    store: Store, texts: MarketTexts, now: int, cursor: str | None, limit: int, which: Wanted
 ) -> Json:
-    """Attempts newest first, of one portfolio and verdict or all."""
+    """Attempts of the current epochs newest first.
+
+    Costs at most ROWS_PER_PAGE_MAX rows of the listing, whatever is wanted.
+    """
     names = names_of_leaders(store)
+    tokens = tokens_of(store, which.market)
+    current = {ref.portfolio_id: ref.epoch for ref in portfolios_of(store)}
     found, following = page_of(
         store,
         Attempt,
@@ -43,8 +59,15 @@ def list_attempts(
         cursor=cursor,
         limit=limit,
         wanted=lambda a: (
-            portfolio in (None, a.portfolio_id) and decision in (None, a.decision.verdict)
+            current.get(a.portfolio_id) == a.epoch
+            and which.portfolio in (None, a.portfolio_id)
+            and which.decision in (None, a.decision.verdict)
+            and which.leader in (None, a.leader)
+            and which.status in (None, a.status)
+            and (which.reason is None or which.reason in a.reasons)
+            and (tokens is None or a.token_id in tokens)
         ),
+        within=which.within,
     )
     items = [_row(texts, attempt, names) for attempt in found]
     return {"items": items, "next_cursor": following}
@@ -54,7 +77,7 @@ def read_attempt(
     store: Store, directory: MarketDirectory, rules: Rules, now: int, ref: str
 ) -> Json | None:
     """One attempt in full, None where there is none. Raises InvalidInput for a foreign name."""
-    attempt = store.get(Attempt, key_of_ref(ref))
+    attempt = _current(store, ref)
     if attempt is None:
         return None
     evaluated = rules.rules_for(attempt.leader)
@@ -65,8 +88,15 @@ def read_attempt(
 
 def read_tape_of(store: Store, now: int, ref: str) -> Json | None:
     """The tape around one attempt, None where there is none. Raises InvalidInput as above."""
-    attempt = store.get(Attempt, key_of_ref(ref))
+    attempt = _current(store, ref)
     return read_attempt_tape(store, attempt, now) if attempt else None
+
+
+def _current(store: Store, ref: str) -> Attempt | None:
+    """The attempt of that name, unless its epoch was ended by a reset."""
+    attempt = store.get(Attempt, key_of_ref(ref))
+    portfolio = portfolio_ref(store, attempt.portfolio_id) if attempt else None
+    return attempt if attempt and portfolio and portfolio.epoch == attempt.epoch else None
 
 
 def _row(texts: MarketTexts, attempt: Attempt, names: Mapping[str, str]) -> Json:

@@ -16,16 +16,36 @@ from chalicelib.domain.paper_order import Order, reservation
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.rules import CopyRules
 
-Unit = Literal["cash", "shares", "price", "time_ms", "none"]
+Unit = Literal["cash", "shares", "price", "time_ms", "count", "fraction", "none"]
 Bounds = tuple[int | None, int | None]
 """At least, at most; None where that side is open."""
 
+_HALTED = (
+    Reason.PAUSED,
+    Reason.BREAKER_DAILY_LOSS,
+    Reason.BREAKER_WEEKLY_LOSS,
+    Reason.BREAKER_DRAWDOWN,
+)
 _FOREIGN = (
     Reason.SKIP_BACKFILL,
     Reason.COMBO_NOT_COPYABLE,
     Reason.LEADER_FILL_RETRACTED,
     Reason.SETTINGS_REFUSED,
+    Reason.LEADER_DENIED,
     Reason.LEADER_SELL_ONLY,
+)
+_TRADE = (
+    Reason.LEADER_TRADE_TOO_SMALL,
+    Reason.LEADER_TRADE_BELOW_PERCENTILE,
+    Reason.MAKER_LEADER,
+)
+_RISK = (
+    Reason.RISK_CAP_TOTAL,
+    Reason.RISK_CAP_MARKET,
+    Reason.RISK_CAP_EVENT,
+    Reason.RISK_CAP_CATEGORY,
+    Reason.RISK_CAP_LEADER,
+    Reason.RISK_CAP_POSITIONS,
 )
 _MARKET = (
     Reason.UNKNOWN_TOKEN,
@@ -37,14 +57,15 @@ _MARKET = (
 _BOOK = (Reason.BOOK_MISSING, Reason.BOOK_STALE, Reason.BOOK_TOO_LATE)
 _HEALTH = (Reason.POLYGON_UNHEALTHY, Reason.API_UNHEALTHY)
 _ENDS_IT = (
+    *_HALTED,
     *_FOREIGN,
     *_HEALTH,
     Reason.NO_POSITION,
-    Reason.LEADER_TRADE_TOO_SMALL,
+    *_TRADE,
     *_MARKET,
     *_BOOK,
 )
-"""Checks in the order in which the first that fails ends the decision."""
+"""Checks in the order in which the first that fails ends the decision, with those beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +111,15 @@ def checks_of(attempt: Attempt, rules: CopyRules | None) -> list[dict[str, objec
 
 def _checks(attempt: Attempt, told: CopyRules | None) -> Iterator[Check]:
     decision, rules = attempt.decision, told or CopyRules()
+    if set(_HALTED) & set(decision.reasons):
+        yield Check("running", "none", None, (None, None), _HALTED)
     yield Check("eligible", "none", None, (None, None), _FOREIGN)
     if attempt.side == "BUY":
         yield Check("health", "none", None, (None, None), _HEALTH)
         cash = decision.leader_cash
         small = (Reason.LEADER_TRADE_TOO_SMALL,)
         yield Check("leader_notional", "cash", cash, (rules.leader_notional_min, None), small)
+        yield from _kind_of_trade(attempt, rules)
     else:
         yield Check("position", "shares", decision.held, (1, None), (Reason.NO_POSITION,))
     yield Check("market", "none", None, (None, None), _MARKET)
@@ -104,14 +128,26 @@ def _checks(attempt: Attempt, told: CopyRules | None) -> Iterator[Check]:
     yield from _buy(attempt, rules, told) if attempt.side == "BUY" else _sell(attempt, rules)
 
 
+def _kind_of_trade(attempt: Attempt, rules: CopyRules) -> Iterator[Check]:
+    """The filters that are off by default; shown where they are on or were when it was decided."""
+    decision = attempt.decision
+    low, maker = (Reason.LEADER_TRADE_BELOW_PERCENTILE,), (Reason.MAKER_LEADER,)
+    if rules.leader_percentile_min or low[0] in decision.reasons:
+        bounds = (rules.leader_percentile_min, None)
+        yield Check("leader_rank", "fraction", decision.leader_rank, bounds, low)
+    if rules.skip_maker or maker[0] in decision.reasons:
+        yield Check("leader_role", "none", None, (None, None), maker)
+
+
 def _buy(attempt: Attempt, rules: CopyRules, told: CopyRules | None) -> Iterator[Check]:
     decision = attempt.decision
     priced = decision.limit is not None
     share = decision.equity * rules.buy_equity_fraction_max // MICROS
     largest = min(rules.buy_cash_max, max(share, 0)) if told else None
-    yield Check(
-        "size", "cash", largest, (rules.buy_cash_min, None), (Reason.BELOW_MINIMUM,), judged=priced
-    )
+    if decision.size:
+        largest = decision.size.largest
+    small = (Reason.BELOW_MINIMUM, Reason.LEADER_EQUITY_UNKNOWN)
+    yield Check("size", "cash", largest, (rules.buy_cash_min, None), small, judged=priced)
     better = Reason.CATCH_UP_NOT_BETTER
     late = decision.age_ms > rules.live_age_ms_max and rules.catch_up_require_better
     worst = decision.leader_price * (10_000 + rules.catch_up_worse_bps_max) // 10_000
@@ -148,6 +184,24 @@ def _buy(attempt: Attempt, rules: CopyRules, told: CopyRules | None) -> Iterator
         (Reason.INSUFFICIENT_CASH,),
         judged=priced,
     )
+    yield from _caps(attempt, rules, priced)
+
+
+def _caps(attempt: Attempt, rules: CopyRules, judged: bool) -> Iterator[Check]:
+    """What one order, one day and one hour may hold; the limits of risk as one line."""
+    decision = attempt.decision
+    shares, limit, spent = decision.target_shares, decision.limit, decision.spending
+    cash = None if shares is None or limit is None else -(-shares * limit // MICROS)
+    today = None if cash is None or spent is None else spent.cash + cash
+    fills = None if spent is None else spent.fills + 1
+    most = (None, rules.order_cash_max)
+    yield Check("order_cap", "cash", cash, most, (Reason.ORDER_CAP,), judged)
+    most = (None, rules.daily_cash_max)
+    yield Check("daily_cap", "cash", today, most, (Reason.DAILY_CAP,), judged)
+    most = (None, rules.hourly_fills_max)
+    yield Check("hourly_cap", "count", fills, most, (Reason.HOURLY_CAP,), judged)
+    if decision.exposure or set(_RISK) & set(decision.reasons):
+        yield Check("risk", "none", None, (None, None), _RISK, judged)
 
 
 def _sell(attempt: Attempt, rules: CopyRules) -> Iterator[Check]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from chalicelib.domain.completeness import HOUR_MS, HourTally, hour_of
-from chalicelib.domain.lag import PERCENTILES, STAGES, Lags, Stage, merged_lags, percentile
+from chalicelib.domain.lag import (
+    BOUNDS_MS,
+    PERCENTILES,
+    STAGES,
+    Lags,
+    Stage,
+    merged_lags,
+    percentile,
+)
 from chalicelib.keyspace import hours_pk
 from chalicelib.ports import Store
 from chalicelib.services.manage_leaders import leaders
@@ -85,6 +93,17 @@ def read_latency(store: Store, now: int) -> Json:
             {"leader": leader.leader, "leader_name": leader.name, **_distribution(tallies)}
             for leader, tallies in per_leader
         ],
+    }
+
+
+def read_delays(store: Store, leader: str, now: int) -> Json:
+    """One leader's delays over the last day, as above with the buckets themselves."""
+    hours = last_day(store, leader, now)
+    lags = merged_lags(tally.lags for tally in hours)
+    return {
+        "hours": DAY_HOURS,
+        "bounds_ms": list(BOUNDS_MS),
+        "stages": [{**_stage(lags, stage), "counts": list(lags.of(stage))} for stage in STAGES],
     }
 
 

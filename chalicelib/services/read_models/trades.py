@@ -12,11 +12,14 @@ from chalicelib.domain.trade import Trade, effective, live_legs, role_of, state_
 from chalicelib.keyspace import trade_key
 from chalicelib.ports import Store
 from chalicelib.services.read_models.listing import (
+    EVER,
     Json,
     MarketTexts,
+    Range,
     explained,
     names_of_leaders,
     page_of,
+    tokens_of,
 )
 
 FILLS_READ_MAX = 20
@@ -29,9 +32,15 @@ def list_trades(
     cursor: str | None,
     limit: int,
     leader: str | None,
+    market: str | None = None,
+    within: Range = EVER,
 ) -> Json:
-    """Trades newest first, of one leader or all."""
+    """Trades newest first, of one leader and market (a condition id) or all.
+
+    Costs at most ROWS_PER_PAGE_MAX rows of the listing, and per row shown one query of its fills.
+    """
     names = names_of_leaders(store)
+    tokens = tokens_of(store, market)
     found, following = page_of(
         store,
         Trade,
@@ -40,7 +49,10 @@ def list_trades(
         now=now,
         cursor=cursor,
         limit=limit,
-        wanted=lambda trade: leader is None or trade.leader == leader,
+        wanted=lambda trade: (
+            leader in (None, trade.leader) and (tokens is None or trade.token_id in tokens)
+        ),
+        within=within,
     )
     items = [_row(store, texts, trade, names) for trade in found]
     return {"items": items, "next_cursor": following}
