@@ -7,10 +7,24 @@ from typing import Any
 from chalice.app import Chalice, Rate
 
 from chalicelib import lambda_entry
+from chalicelib.api.auth import auth
+from chalicelib.api.configuring import configuring
+from chalicelib.api.followed import followed
+from chalicelib.api.guard import secure
 from chalicelib.api.reading import reading
+from chalicelib.api.records import records
+from chalicelib.api.trading import trading
+from chalicelib.api.watching import watching
 
 app = Chalice(app_name="papercopy")
+secure(app)
+app.register_blueprint(auth)
 app.register_blueprint(reading)
+app.register_blueprint(records)
+app.register_blueprint(followed)
+app.register_blueprint(trading)
+app.register_blueprint(configuring)
+app.register_blueprint(watching)
 lambda_entry.serve_reads()
 
 
@@ -30,6 +44,12 @@ def poll(event: dict[str, Any], context: object) -> Any:
 def advance(event: dict[str, Any], context: object) -> Any:
     """One step of the copy workflow."""
     return lambda_entry.advance(event, context)
+
+
+@app.lambda_function(name="config_test")
+def config_test(event: dict[str, Any], context: object) -> Any:
+    """A test of a configuration that the API was asked for."""
+    return lambda_entry.config_test(event, context)
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="poll_tick")

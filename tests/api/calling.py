@@ -9,15 +9,23 @@ from typing import Any
 
 from chalice.app import Chalice
 
+from chalicelib.api.access import LOCAL_OWNER, local_access
+from chalicelib.api.auth import auth, new_session
+from chalicelib.api.guard import Door, secure
 from chalicelib.api.reading import Sources, reading
+from chalicelib.api.session import session_cookie
+from chalicelib.api.throttle import Throttle
 from chalicelib.domain.rules import CopyRules, SystemRules
 from chalicelib.ports import Store
 from chalicelib.services.market_directory import MarketDirectory
 from chalicelib.services.read_models import ReadModels
+from chalicelib.services.sign_outs import SignOuts
 from infra.local.http_server import proxy_event
 from tests.workflow.harness import OTHER, M, System, chain, leg
 
 MINUTE_MS = 60_000
+ACCESS = local_access(8000, (b"k" * 32,))
+ORIGIN = ACCESS.origin
 FACTS = {"engine": "embedded", "stage": "local", "version": "0", "venue": "simulated"}
 NO_QUEUES = {"fills": 0, "dead": 0, "failures": 0}
 
@@ -51,7 +59,7 @@ class FixedRules:
 
 
 class Api:
-    """Every answer is checked for what all of them share."""
+    """Called by the signed-in owner; every answer is checked for what all of them share."""
 
     def __init__(self, system: System, *, store: Store | None = None) -> None:
         self.rules = FixedRules()
@@ -60,12 +68,18 @@ class Api:
         directory = MarketDirectory(kept, system.venue, system.clock)
         read = ReadModels(kept, directory, system.clock, self.rules)
         self._app = Chalice(app_name="papercopy-test", configure_logs=False)
+        secure(self._app)
+        self._app.register_blueprint(auth)
         self._app.register_blueprint(reading)
+        clock, sign_outs = system.clock, SignOuts(kept, system.clock)
+        Door.access, Door.now_ms = lambda: ACCESS, clock.now_ms
+        Door.sign_outs, Door.throttle = lambda: sign_outs, Throttle()
+        self.cookie = cookie_at(clock.now_ms())
         Sources.read = lambda: read
         Sources.health = lambda: read.health(FACTS, self.queues)
 
     def get(self, target: str, headers: Mapping[str, str] | None = None) -> Answer:
-        sent = list((headers or {}).items())
+        sent = [("Cookie", self.cookie), *(headers or {}).items()]
         event = proxy_event("GET", target, sent, b"", list(self._app.routes))
         assert event is not None, target
         raw = self._app(event, None)
@@ -94,6 +108,12 @@ class Api:
                 return rows
             cursor = f"&cursor={answer.body['next_cursor']}".replace("#", "%23")
         raise AssertionError("the pages never ended")
+
+
+def cookie_at(now_ms: int) -> str:
+    """The owner's session as a browser sends it."""
+    made = session_cookie(ACCESS, new_session(LOCAL_OWNER, now_ms // 1000))
+    return made.partition(";")[0]
 
 
 def trading(days: int, trades_per_day: int, *, other_every: int = 5) -> System:
