@@ -18,6 +18,8 @@ COMMANDS = {
     "decode": "the fills that a node's logs state for given wallets",
     "activity": "the events of a Data API answer",
     "walk": "what an order would take from an order book",
+    "replay": "a recorded or simulated period once more",
+    "record": "a period of a running stack as a file for replay",
 }
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
@@ -32,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("arguments", nargs=REMAINDER, metavar="ARGUMENTS")
     chosen = parser.parse_args(argv)
     try:
-        import_module(f"chalicelib.cli.{chosen.command}").run(chosen.arguments)
+        code = import_module(f"chalicelib.cli.{chosen.command}").run(chosen.arguments)
         sys.stdout.flush()
     except PapercopyError as error:
         print(f"{chosen.command}: {' '.join(str(error).split())}", file=sys.stderr)
@@ -43,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_NO_READER
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from chalicelib.adapters.clock import SystemClock
 from chalicelib.adapters.lagged_feed import LaggedFeed
 from chalicelib.adapters.stored_rules import StoredRules
+from chalicelib.api.desk import Office
 from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.domain.latency_model import settle_ms
 from chalicelib.domain.registry import Heartbeat
@@ -29,6 +30,7 @@ from chalicelib.ports import (
     MarketCatalogue,
     Metrics,
     Midpoints,
+    Profiles,
     Quarantine,
     Receipts,
     ResolutionFeed,
@@ -37,36 +39,60 @@ from chalicelib.ports import (
 )
 from chalicelib.services.advance_portfolio import AdvancePortfolio
 from chalicelib.services.check_holdings import CheckHoldings
+from chalicelib.services.check_ledger import CheckLedgers
+from chalicelib.services.complete_stress import CompleteStress
 from chalicelib.services.completeness import MeasureCompleteness
+from chalicelib.services.config_tests import ConfigTests
 from chalicelib.services.confirm_groups import ConfirmGroups
+from chalicelib.services.control_portfolios import ControlPortfolios
 from chalicelib.services.copy_step import CopyStep
+from chalicelib.services.daily_marks import MarkDays
 from chalicelib.services.decide_group import DecideGroup
+from chalicelib.services.decide_set_change import DecideSetChange
 from chalicelib.services.decision_book import DecisionBooks
 from chalicelib.services.exchanges import generations
 from chalicelib.services.execute_attempt import ExecuteAttempt
+from chalicelib.services.exports import Exports
+from chalicelib.services.exposures import Exposures
 from chalicelib.services.group_fill import GroupFill
 from chalicelib.services.heartbeats import beat
 from chalicelib.services.holdings import ReadHoldings
 from chalicelib.services.ingest_activity import IngestActivity
 from chalicelib.services.ingest_fill import IngestFill
 from chalicelib.services.manage_leaders import FollowLeader, UnfollowLeader
+from chalicelib.services.look_back import LookBacks
+from chalicelib.services.mark_cycle import MarkCycle
 from chalicelib.services.mark_portfolios import MarkPortfolios
 from chalicelib.services.market_directory import MarketDirectory
 from chalicelib.services.market_lists import ChangeMarketLists
 from chalicelib.services.paper_executor import PaperExecutor
 from chalicelib.services.poll_leader import PollLeader
 from chalicelib.services.poll_schedule import PollSchedule
-from chalicelib.services.read_models import ReadModels
+from chalicelib.services.portfolio_view import LatestMarks, NotingStore, PortfolioViews
+from chalicelib.services.portfolio_states import PortfolioStates
+from chalicelib.services.preview_leader import PreviewLeader
+from chalicelib.services.read_models import Json, ReadModels
+from chalicelib.services.read_models.live import TRADES_SHOWN, Live
+from chalicelib.services.read_models.markets import MarketViews
+from chalicelib.services.reset_paper import ResetPaper
 from chalicelib.services.resolve_markets import ResolveMarkets
+from chalicelib.services.retry_exits import RetryExits
+from chalicelib.services.settle_markets import SettleMarkets
+from chalicelib.services.settle_tokens import SettleTokens
+from chalicelib.services.snapshot_portfolios import SnapshotPortfolios
 from chalicelib.services.source_health import ChainIsUp
 from chalicelib.services.sweep import Sweep
 from chalicelib.services.sync_markets import SyncMarkets
 from chalicelib.services.tape_reading import TapeReader
 from chalicelib.services.tend_leaders import TendLeaders
+from chalicelib.services.tend_portfolios import TendPortfolios
 from chalicelib.services.verify_trades import VerifyTrades
+from chalicelib.services.witnesses import Arrivals, DecisionWitness, KeptBooks, KeptWitness
+from chalicelib.services.watch_breakers import WatchBreakers
 from chalicelib.settings import Environment, environment, mode_lines
 
 if TYPE_CHECKING:
+    from chalicelib.adapters.admin_token import AdminToken
     from chalicelib.adapters.polygon.rpc import PolygonRpc
     from chalicelib.adapters.queue_depths import QueueDepths
     from chalicelib.adapters.sqs import SqsPollTicks
@@ -112,7 +138,13 @@ class Services:
     copy_step: CopyStep
     sweep: Sweep
     sync_markets: SyncMarkets
-    mark_portfolios: MarkPortfolios
+    mark_portfolios: MarkCycle
+    look_back: LookBacks
+    tend_portfolios: TendPortfolios
+    settle_markets: SettleMarkets
+    mark_days: MarkDays
+    check_ledgers: CheckLedgers
+    control: ControlPortfolios
     market_lists: ChangeMarketLists
     follow: FollowLeader
     unfollow: UnfollowLeader
@@ -124,6 +156,16 @@ class Services:
     measure: MeasureCompleteness
     verify_trades: VerifyTrades
     rules: Rules
+    reset_paper: ResetPaper
+    exports: Exports
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """What takes the place of the world in a replay, which previews nothing and keeps nothing."""
+
+    tapes: TapeReader
+    witness: DecisionWitness
 
 
 def services_on(
@@ -132,19 +174,32 @@ def services_on(
     rules: Rules | None = None,
     env: Environment | None = None,
     ask_api: Callable[[str], object] | None = None,
+    playback: Playback | None = None,
 ) -> Services:
     """The use cases on these ports; `starting_cash` in micros opens executable portfolios.
 
     `env` has the last word on system settings. `ask_api` lets a leader be polled now without
-    waiting for it; by default he is polled on the spot.
+    waiting for it; by default he is polled on the spot. `playback` is for replays.
     """
     store, clock, metrics = ports.store, ports.clock, ports.metrics
     rules = rules or StoredRules(store, ports.quarantine, clock, metrics, env)
     directory = MarketDirectory(store, ports.catalogue, clock)
-    tapes = TapeReader(store, rules, clock)
+    tapes = playback.tapes if playback else TapeReader(store, rules, clock)
+    witness = playback.witness if playback else KeptWitness(store)
+    books = ports.books if playback else KeptBooks(store, ports.books, metrics)
     group_fill = GroupFill(store, tapes, rules, clock, metrics)
-    execute = ExecuteAttempt(store, PaperExecutor(tapes, ports.books, clock), tapes, metrics)
-    decision_books = DecisionBooks(tapes, ports.books, clock, metrics)
+    views, marks = PortfolioViews(store), LatestMarks(store, clock)
+    # What the lanes commit carries the views on.
+    lane = NotingStore(store, views)
+    watch_breakers = WatchBreakers(store, rules, metrics)
+    execute = ExecuteAttempt(
+        lane,
+        PaperExecutor(tapes, books, clock),
+        tapes,
+        metrics,
+        previews=playback is None,
+    )
+    decision_books = DecisionBooks(tapes, books, clock, metrics)
     poll_leader = PollLeader(
         store,
         LaggedFeed(ports.feed, rules, clock),
@@ -153,15 +208,33 @@ def services_on(
         clock,
         metrics,
     )
+    exposures = Exposures(store, views, marks, directory)
     advance = AdvancePortfolio(
-        store,
-        DecideGroup(store, decision_books, tapes, directory, rules, clock, metrics),
+        lane,
+        DecideGroup(
+            lane,
+            decision_books,
+            tapes,
+            directory,
+            rules,
+            clock,
+            metrics,
+            exposures,
+            watch_breakers,
+            witness,
+            previews=playback is None,
+        ),
         execute,
+        SettleTokens(lane, metrics),
+        DecideSetChange(lane, rules, exposures, watch_breakers, clock, metrics),
         ports.quarantine,
         clock,
         metrics,
         ask_api or poll_leader,
     )
+    reset_paper = ResetPaper(store, clock, metrics, starting_cash)
+    resolve = ResolveMarkets(directory, ports.resolutions, clock, metrics)
+    states = PortfolioStates(store)
     activity = IngestActivity(store, directory, clock, metrics)
     holdings = ReadHoldings(store, ports.holdings, clock, metrics)
     check_holdings = CheckHoldings(store, ports.holdings, directory, rules, clock, metrics)
@@ -174,6 +247,7 @@ def services_on(
         other_activity=activity,
         confirmed=ConfirmGroups(store, rules),
         chain_is_up=ChainIsUp(store, rules, clock),
+        arrivals=None if playback else Arrivals(store, rules, clock),
     )
     return Services(
         ingest=ingest,
@@ -181,23 +255,51 @@ def services_on(
         poll_schedule=PollSchedule(store, rules),
         advance=advance,
         copy_step=CopyStep(advance, clock),
-        sweep=Sweep(store, advance, clock, metrics),
-        sync_markets=SyncMarkets(store, ports.catalogue, clock, metrics),
-        mark_portfolios=MarkPortfolios(
+        sweep=Sweep(
             store,
-            ports.midpoints,
+            advance,
             clock,
             metrics,
-            ResolveMarkets(directory, ports.resolutions, clock, metrics),
-            ports.last_trades,
+            reset_paper.finish,
+            CompleteStress(store, tapes, clock, metrics),
         ),
+        reset_paper=reset_paper,
+        exports=Exports(store, clock),
+        sync_markets=SyncMarkets(store, ports.catalogue, clock, metrics),
+        mark_portfolios=MarkCycle(
+            MarkPortfolios(
+                store, ports.midpoints, clock, metrics, resolve, ports.last_trades, states
+            ),
+            SnapshotPortfolios(store, clock, metrics, states),
+            metrics,
+        ),
+        look_back=LookBacks(
+            store,
+            tapes,
+            ResolveMarkets(directory, ports.resolutions, clock, metrics),
+            clock,
+            metrics,
+        ),
+        tend_portfolios=TendPortfolios(
+            store,
+            views,
+            marks,
+            watch_breakers,
+            RetryExits(lane, ports.workflows, directory, rules, clock, metrics),
+            clock,
+            metrics,
+        ),
+        settle_markets=SettleMarkets(store, lambda: resolve.decided, clock, metrics),
+        mark_days=MarkDays(store, clock, metrics),
+        check_ledgers=CheckLedgers(store, clock, metrics),
+        control=ControlPortfolios(store, clock),
         market_lists=ChangeMarketLists(store, clock),
         follow=FollowLeader(store, clock, starting_cash, rules),
-        unfollow=UnfollowLeader(store),
+        unfollow=UnfollowLeader(store, clock),
         holdings=holdings,
         check_holdings=check_holdings,
         ingest_activity=activity,
-        tend_leaders=TendLeaders(store, activity, holdings, check_holdings),
+        tend_leaders=TendLeaders(store, activity, holdings, check_holdings, clock),
         read=ReadModels(store, directory, clock, rules),
         measure=MeasureCompleteness(store, ports.feed, ports.queue, clock, metrics, rules),
         verify_trades=VerifyTrades(
@@ -270,6 +372,68 @@ def venue_on(env: Environment, clock: Clock, metrics: Metrics, quarantine: Quara
     resolutions = Resolutions(data, clob_http, refused=partial(quarantine.keep, "resolutions"))
     last_trades = ClobLastTrades(clob_http, metrics)
     return Venue(feed, catalogue, clob, clob, holdings, last_trades, resolutions)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownVenue:
+    """What pages ask of the venue."""
+
+    profiles: Profiles
+    books: Books
+
+
+def shown_venue_on(env: Environment, clock: Clock, metrics: Metrics) -> ShownVenue:
+    """Clients for pages: somebody waits for the answer, so each call is one short try."""
+    from chalicelib.adapters.polymarket.clob import Clob
+    from chalicelib.adapters.polymarket.http import HttpClient, HttpPolicy
+    from chalicelib.adapters.polymarket.profiles import VenueProfiles
+    from chalicelib.adapters.polymarket.throttle import TokenBucket
+
+    bucket = TokenBucket(VENUE_CALLS_PER_S, VENUE_CALLS_BURST, shares=env.venue_budget_shares)
+    policy = HttpPolicy(
+        connect_timeout_s=1.0, read_timeout_s=4.0, body_timeout_s=4.0, attempts_max=1
+    )
+
+    def client(url: str, name: str) -> HttpClient:
+        return HttpClient(url, metrics, name=name, bucket=bucket, policy=policy)
+
+    profiles = VenueProfiles(
+        client(env.gamma_api_url, "shown_gamma"), client(env.data_api_url, "shown_data")
+    )
+    return ShownVenue(profiles, Clob(client(env.clob_api_url, "shown_clob"), clock, metrics))
+
+
+def office_on(
+    ports: Ports,
+    services: Services,
+    env: Environment,
+    shown: ShownVenue,
+    start_test: Callable[[str], None],
+    health: Callable[[], Json],
+    system: Callable[[], Json],
+) -> Office:
+    """What the API's routes work with. `start_test` has a test of a configuration run by name."""
+    store, clock, rules = ports.store, ports.clock, services.rules
+    directory = MarketDirectory(store, ports.catalogue, clock)
+    equity = int(env.starting_cash * 1_000_000)
+    read = services.read
+    return Office(
+        store=store,
+        clock=clock,
+        rules=rules,
+        env=env,
+        read=read,
+        markets=MarketViews(store, directory, clock, rules, shown.books),
+        live=Live(clock, read.overview, lambda: read.trades(None, TRADES_SHOWN, None), health),
+        follow=services.follow,
+        unfollow=services.unfollow,
+        preview=PreviewLeader(store, directory, shown.profiles, rules, clock, equity),
+        control=services.control,
+        market_lists=services.market_lists,
+        config_tests=ConfigTests(store, clock),
+        start_test=start_test,
+        system=system,
+    )
 
 
 def node_on(env: Environment, metrics: Metrics, *, hasty: bool = False) -> PolygonRpc | None:
@@ -360,6 +524,33 @@ def production() -> Production:
     return Production(env, ports, services, ticks, depths, metrics)
 
 
+def access_values() -> dict[str, str]:
+    """Parameters of sign-in: settings where the environment has the last word, and secrets.
+
+    Raises InvalidInput for a secret that is not stored as one, Retryable or Permanent.
+    """
+    from chalicelib.adapters.aws import client
+    from chalicelib.adapters.parameters import parameters
+    from chalicelib.api.access import SECRETS, SETTINGS
+
+    env = environment()
+    ssm = client("ssm", env.region, os.environ.get("AWS_ENDPOINT_URL"))
+    stored = parameters(ssm, env.stage, "auth", SETTINGS, SECRETS)
+    given = {name: os.environ.get(name.upper(), "") for name in SETTINGS}
+    return {**stored, **{name: value for name, value in given.items() if value}}
+
+
+@lru_cache(maxsize=1)
+def admin_token() -> AdminToken:
+    """What tells whether somebody holds the stage's admin token; read when it is first asked."""
+    from chalicelib.adapters.admin_token import AdminToken, stage_token
+    from chalicelib.adapters.aws import client
+
+    env = environment()
+    ssm = client("ssm", env.region, os.environ.get("AWS_ENDPOINT_URL"))
+    return AdminToken(lambda: stage_token(ssm, env.stage), SystemClock().now_ms)
+
+
 def watcher_on(
     env: Environment,
     ports: Ports,
@@ -408,7 +599,7 @@ def market_watch_on(
     `explained` tells whether evidence of a transaction was seen.
     """
     from chalicelib.services.tapes import tape_requests, write_segments
-    from chalicelib.services.tracked_tokens import held_tokens, tracked_tokens
+    from chalicelib.services.tracked_tokens import HeldTokens, LiquidTokens, TrackedTokens
     from chalicelib.watcher.book_keeper import BookSurroundings
     from chalicelib.watcher.market_watch import MarketSurroundings, MarketWatch
 
@@ -416,13 +607,15 @@ def market_watch_on(
     # Each is used by one thread at a time.
     of_interest, of_fills = (MarketDirectory(store, ports.catalogue, clock) for _ in range(2))
 
+    tracked = TrackedTokens(store, of_interest)
+
     def drain_unless_off(leaders: Sequence[str]) -> None:
         if services.rules.system().trigger_mode != "polygon":
             drain(leaders)
 
-    def placed_within_ms(token_id: str) -> int:
+    def placed_within_ms(token_id: str, leader: str) -> int:
         market = of_fills.known(token_id)
-        rules = services.rules.rules_for("")
+        rules = services.rules.rules_for(leader)
         return settle_ms(rules, market.delay_ms if market else 0) + rules.confirm_ms
 
     books = BookSurroundings(
@@ -430,14 +623,15 @@ def market_watch_on(
         mode=lambda: services.rules.system().book_mode,
         write=lambda segments: write_segments(store, segments, metrics),
         requests=lambda: tape_requests(store, clock.now_ms()),
-        held=lambda: held_tokens(store),
+        held=HeldTokens(store),
         placed_within_ms=placed_within_ms,
+        liquid=LiquidTokens(ports.catalogue, services.rules, clock),
         heartbeat=lambda proof: beat(store, proof),
     )
     around = MarketSurroundings(
         clock,
         metrics,
-        lambda: tracked_tokens(store, of_interest, clock.now_ms()),
+        lambda: tracked(clock.now_ms()),
         drain_unless_off,
         explained,
         books,

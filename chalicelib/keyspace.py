@@ -8,21 +8,29 @@ The embedded stores keep the same shape.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
+from chalicelib.domain.breakers import Breakers
+from chalicelib.domain.complete_set import SetChange, SetDecision
 from chalicelib.domain.completeness import HourTally
+from chalicelib.domain.config_job import ConfigJob
 from chalicelib.domain.consumption import Consumed
 from chalicelib.domain.group import Correction, Fill, Group
-from chalicelib.domain.lane import Attempt, Work
+from chalicelib.domain.hindsight import Hindsight, LookBack
+from chalicelib.domain.lane import Attempt, LaneInput, Work
 from chalicelib.domain.leader_event import LeaderEvent, WaitingEvent
+from chalicelib.domain.leader_notionals import LeaderNotionals
 from chalicelib.domain.ledger import Entry
+from chalicelib.domain.ledger_check import LedgerCheck, LedgerPass
 from chalicelib.domain.market import Market
 from chalicelib.domain.market_lists import MarketLists
 from chalicelib.domain.market_sync import DigestPage, SyncState
+from chalicelib.domain.performance import LeaderCounts
 from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.registry import (
+    AuditRow,
     CatchUp,
     ChainCursor,
     Check,
@@ -31,17 +39,23 @@ from chalicelib.domain.registry import (
     Heartbeat,
     HoldingsCheck,
     HoldingsSheet,
+    KeptSheet,
     Leader,
     MarkSheet,
     PortfolioRef,
     RawPayload,
     SettingsRow,
+    SignOut,
     TapeRequest,
     TokenPointer,
     WalletOwner,
 )
+from chalicelib.domain.rules import Config
+from chalicelib.domain.snapshot import Snapshot, minute_of
+from chalicelib.domain.stress import StressDue
 from chalicelib.domain.tape_text import TapeSegment
 from chalicelib.domain.trade import Trade
+from chalicelib.domain.witness import Arrival, BookSnapshot, Witness
 
 Table = Literal["registry", "activity", "portfolio", "audit"]
 TABLES: tuple[Table, ...] = ("registry", "activity", "portfolio", "audit")
@@ -55,6 +69,9 @@ _FILL_DAYS = 90
 _RAW_DAYS = 90
 _CHECK_DAYS = 3
 _TAPE_DAYS = 90
+_SHEET_DAYS = 35
+_LOOK_BACK_DAYS = 30
+_JOB_DAYS = 7
 
 Record = (
     Trade
@@ -62,11 +79,13 @@ Record = (
     | Correction
     | Group
     | Head
+    | Breakers
     | Work
     | Entry
     | Position
     | Attempt
     | Consumed
+    | StressDue
     | Leader
     | PortfolioRef
     | Market
@@ -77,6 +96,8 @@ Record = (
     | Cursor
     | Heartbeat
     | SettingsRow
+    | Config
+    | LeaderNotionals
     | MarkSheet
     | CatchUp
     | Check
@@ -91,11 +112,26 @@ Record = (
     | HourTally
     | TapeRequest
     | TapeSegment
+    | SetChange
+    | SetDecision
+    | LedgerCheck
+    | LedgerPass
+    | KeptSheet
+    | Snapshot
+    | LeaderCounts
+    | LookBack
+    | Hindsight
+    | SignOut
+    | Arrival
+    | BookSnapshot
+    | LaneInput
+    | Witness
+    | AuditRow
+    | ConfigJob
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """The address of one record."""
 
     table: Table
@@ -103,8 +139,7 @@ class Key:
     sk: str
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A record's address, its place in the feed index, and when it expires (epoch seconds)."""
 
     key: Key
@@ -114,7 +149,17 @@ class Place:
 
 def day(ts_ms: int) -> str:
     """The UTC day of a time in milliseconds, as YYYY-MM-DD."""
-    return datetime.fromtimestamp(ts_ms // 1000, UTC).strftime("%Y-%m-%d")
+    return _day_name(ts_ms // _DAY_MS)
+
+
+@lru_cache(maxsize=256)
+def _day_name(days: int) -> str:
+    return datetime.fromtimestamp(days * _DAY_MS // 1000, UTC).strftime("%Y-%m-%d")
+
+
+def month(ts_ms: int) -> str:
+    """The UTC month of a time in milliseconds, as YYYY-MM."""
+    return day(ts_ms)[:7]
 
 
 def _expires(ts_ms: int, days: int) -> int:
@@ -156,6 +201,11 @@ def head_key(portfolio_id: str, epoch: int) -> Key:
     return Key("portfolio", portfolio_pk(portfolio_id, epoch), "head")
 
 
+def breakers_key(portfolio_id: str, epoch: int) -> Key:
+    """The circuit breakers of a portfolio's epoch."""
+    return Key("portfolio", portfolio_pk(portfolio_id, epoch), "breakers")
+
+
 def work_key(row: Work) -> Key:
     """A work row; sort keys order by due time, decision time, the leader's own order, then id."""
     times = f"{row.ts_due:013d}#{row.ts_decided:013d}#{row.ts_block:013d}#{row.order:08d}"
@@ -185,6 +235,12 @@ def attempt_key(portfolio_id: str, epoch: int, ts_decided: int, attempt_id: str)
 def consumed_key(portfolio_id: str, epoch: int, token_id: str) -> Key:
     """What a portfolio's own orders took of a token's book."""
     return Key("portfolio", portfolio_pk(portfolio_id, epoch), f"consumed#{token_id}")
+
+
+def stress_due_key(portfolio_id: str, epoch: int, ts_due: int, attempt_id: str) -> Key:
+    """An attempt whose preview is looked at again, by the time of that."""
+    sk = f"stress#{ts_due:013d}#{attempt_id}"
+    return Key("portfolio", portfolio_pk(portfolio_id, epoch), sk)
 
 
 def leader_key(leader: str) -> Key:
@@ -234,6 +290,16 @@ def heartbeat_key(source: str) -> Key:
 def settings_key(scope: str) -> Key:
     """Settings of one scope."""
     return Key("registry", "settings", scope)
+
+
+def config_key(digest: str) -> Key:
+    """The configuration that a digest names."""
+    return Key("registry", f"config#{digest}", ONLY)
+
+
+def leader_notionals_key(leader: str) -> Key:
+    """How large a leader's last groups were."""
+    return Key("registry", f"notionals#{leader}", ONLY)
 
 
 def catch_up_key(leader: str, ts_from: int) -> Key:
@@ -312,13 +378,120 @@ def tape_request_key(token_id: str, ts_from: int, ts_until: int) -> Key:
     return Key("activity", "tape_requests", f"{ts_until:013d}#{token_id}#{ts_from:013d}")
 
 
+def arrivals_pk(leader: str, day: str) -> str:
+    """The partition of the evidence about a leader that was ingested on a UTC day."""
+    return f"arrivals#{leader}#{day}"
+
+
+def snapshots_pk(token_id: str) -> str:
+    """The partition of the books that were asked for of a token."""
+    return f"snapshots#{token_id}"
+
+
+def witness_key(digest: str) -> Key:
+    """A fact that decisions looked at, by its digest."""
+    return Key("activity", f"witness#{digest}", ONLY)
+
+
+def config_jobs_pk(account_id: str) -> str:
+    """The partition of an account's tests of configurations."""
+    return f"config_jobs#{account_id}"
+
+
+def config_job_key(account_id: str, ts_asked: int, job_id: str) -> Key:
+    """One test of a configuration; sort keys order by when it was asked for."""
+    return Key("activity", config_jobs_pk(account_id), f"{ts_asked:013d}#{job_id}")
+
+
+SIGN_OUTS_PK = "sign_outs"
+
+
+def sign_out_key(expires_s: int, session_id: str) -> Key:
+    """A session that was ended; sort keys order by when it would have ended anyway."""
+    return Key("activity", SIGN_OUTS_PK, f"{expires_s:011d}#{session_id}")
+
+
 def mark_sheet_key(scope: str) -> Key:
     """The latest marks of one scope of portfolios."""
     return Key("registry", "marks", scope)
 
 
+def audit_pk(account_id: str, month: str) -> str:
+    """The partition of one account's changes in one month (YYYY-MM)."""
+    return f"audit#{account_id}#{month}"
+
+
+def audit_key(account_id: str, ts: int, row_id: str) -> Key:
+    """One audited change; sort keys order by time."""
+    return Key("audit", audit_pk(account_id, month(ts)), f"{ts:013d}#{row_id}")
+
+
+def set_change_key(change_id: str) -> Key:
+    """What a leader did with complete sets."""
+    return Key("activity", f"set_change#{change_id}", ONLY)
+
+
+def set_decision_key(portfolio_id: str, epoch: int, ts_decided: int, change_id: str) -> Key:
+    """What a portfolio decided about a set change; sort keys order by decision time."""
+    sk = f"set#{ts_decided:013d}#{change_id}"
+    return Key("portfolio", portfolio_pk(portfolio_id, epoch), sk)
+
+
+def ledger_check_key(portfolio_id: str, epoch: int) -> Key:
+    """The last verdict on a ledger."""
+    return Key("registry", "ledger_checks", portfolio_pk(portfolio_id, epoch))
+
+
+def ledger_pass_key(portfolio_id: str, epoch: int) -> Key:
+    """How far a ledger was read by a pass under way."""
+    return Key("registry", "ledger_passes", portfolio_pk(portfolio_id, epoch))
+
+
+def open_positions_feed(portfolio_id: str, epoch: int) -> str:
+    """The listing of an epoch's positions that are not closed."""
+    return f"open#{portfolio_pk(portfolio_id, epoch)}"
+
+
 MARKS_KEY = mark_sheet_key("latest")
 SHADOW_MARKS_KEY = mark_sheet_key("shadows")
+
+
+def kept_sheets_pk(scope: str) -> str:
+    """The partition of one scope's marks by time."""
+    return f"marks#{scope}"
+
+
+def kept_sheet_key(scope: str, ts: int) -> Key:
+    """The marks kept of a minute; sort keys order by minute."""
+    return Key("activity", kept_sheets_pk(scope), f"{minute_of(ts):013d}")
+
+
+def snapshot_key(portfolio_id: str, epoch: int, grain: str, ts: int) -> Key:
+    """A snapshot of one series; sort keys order by minute."""
+    sk = f"snapshot#{grain}#{ts:013d}"
+    return Key("portfolio", portfolio_pk(portfolio_id, epoch), sk)
+
+
+def leader_counts_key(portfolio_id: str, epoch: int, leader: str, ts_hour: int) -> Key:
+    """One leader's counters in a portfolio as of an hour; sort keys order by hour."""
+    sk = f"counts#{leader}#{ts_hour:013d}"
+    return Key("portfolio", portfolio_pk(portfolio_id, epoch), sk)
+
+
+def hindsight_key(portfolio_id: str, epoch: int, leader: str) -> Key:
+    """What was learned later about one leader's attempts in a portfolio."""
+    return Key("portfolio", portfolio_pk(portfolio_id, epoch), f"hindsight#{leader}")
+
+
+def look_backs_pk(account_id: str, settlement: bool) -> str:
+    """The partition of an account's attempts to be looked at again, by time or by their market."""
+    return f"look_backs#{account_id}#{'settlement' if settlement else 'marks'}"
+
+
+def look_back_key(row: LookBack) -> Key:
+    """An attempt to be looked at again, in the order in which they become due."""
+    pk = look_backs_pk(row.account_id, row.horizon == "settlement")
+    return Key("activity", pk, f"{row.ts_due:013d}#{row.attempt_id}")
 
 
 def _trade(r: Trade) -> Place:
@@ -345,6 +518,26 @@ def _hour(r: HourTally) -> Place:
     return Place(hour_key(r.leader, r.ts_hour), feed, _expires(r.ts_hour, _TRADE_DAYS))
 
 
+def _position(r: Position) -> Place:
+    """Closed positions leave the listing, so that it stays as short as what is held."""
+    key = position_key(r.portfolio_id, r.epoch, r.token_id, r.leader)
+    if not (r.shares or r.exit_debt or r.reserved):
+        return Place(key)
+    listed = (open_positions_feed(r.portfolio_id, r.epoch), f"{r.token_id}#{r.leader}")
+    return Place(key, listed)
+
+
+def _set_decision(r: SetDecision) -> Place:
+    account = r.portfolio_id.split("/", 1)[0]
+    return Place(
+        set_decision_key(r.portfolio_id, r.epoch, r.ts_decided, r.change_id),
+        (
+            f"sets#{account}#{day(r.ts_decided)}",
+            f"{r.ts_decided:013d}#{r.change_id}#{r.portfolio_id}",
+        ),
+    )
+
+
 _PLACES: dict[type, Callable[..., Place]] = {
     Trade: _trade,
     Attempt: _attempt,
@@ -356,12 +549,16 @@ _PLACES: dict[type, Callable[..., Place]] = {
         group_key(r.leader, r.token_id, r.side, r.number), None, _expires(r.opened, _FILL_DAYS)
     ),
     Head: lambda r: Place(head_key(r.portfolio_id, r.epoch)),
+    Breakers: lambda r: Place(breakers_key(r.portfolio_id, r.epoch)),
     Work: lambda r: Place(work_key(r)),
     Entry: lambda r: Place(
         entry_key(r.portfolio_id, r.epoch, r.ts_effective, r.order, r.reference, r.kind)
     ),
-    Position: lambda r: Place(position_key(r.portfolio_id, r.epoch, r.token_id, r.leader)),
+    Position: _position,
     Consumed: lambda r: Place(consumed_key(r.portfolio_id, r.epoch, r.token_id)),
+    StressDue: lambda r: Place(
+        stress_due_key(r.portfolio_id, r.epoch, r.ts_due, r.attempt_id)
+    ),
     Leader: lambda r: Place(leader_key(r.leader)),
     PortfolioRef: lambda r: Place(portfolio_ref_key(r.portfolio_id)),
     Market: lambda r: Place(market_key(r.condition_id)),
@@ -372,6 +569,8 @@ _PLACES: dict[type, Callable[..., Place]] = {
     Cursor: lambda r: Place(cursor_key(r.leader, r.wallet)),
     Heartbeat: lambda r: Place(heartbeat_key(r.source)),
     SettingsRow: lambda r: Place(settings_key(r.scope)),
+    Config: lambda r: Place(config_key(r.digest)),
+    LeaderNotionals: lambda r: Place(leader_notionals_key(r.leader)),
     MarkSheet: lambda r: Place(mark_sheet_key(r.scope)),
     CatchUp: lambda r: Place(catch_up_key(r.leader, r.ts_from)),
     Check: lambda r: Place(
@@ -395,9 +594,51 @@ _PLACES: dict[type, Callable[..., Place]] = {
     TapeRequest: lambda r: Place(
         tape_request_key(r.token_id, r.ts_from, r.ts_until), None, _expires(r.ts_until, 1)
     ),
+    Arrival: lambda r: Place(
+        Key(
+            "activity",
+            arrivals_pk(r.leader, day(r.ts)),
+            f"{r.ts:013d}#{r.number:06d}#{r.trade_id}",
+        ),
+        None,
+        _expires(r.ts, _RAW_DAYS),
+    ),
+    BookSnapshot: lambda r: Place(
+        Key(
+            "activity",
+            snapshots_pk(r.segment.token_id),
+            f"{r.segment.ts_start:013d}#{r.segment.digest[:16]}",
+        ),
+        None,
+        _expires(r.segment.ts_start, _RAW_DAYS),
+    ),
+    Witness: lambda r: Place(witness_key(r.digest)),
+    LaneInput: lambda r: Place(
+        Key(
+            "portfolio",
+            portfolio_pk(r.work.portfolio_id, r.work.epoch),
+            f"input#{r.work.ts_decided:013d}#{r.work.kind}#{r.work.ref}",
+        )
+    ),
+    SetChange: lambda r: Place(
+        set_change_key(r.change_id), None, _expires(r.ts_block, _TRADE_DAYS)
+    ),
+    SetDecision: _set_decision,
+    LedgerCheck: lambda r: Place(ledger_check_key(r.portfolio_id, r.epoch)),
+    LedgerPass: lambda r: Place(ledger_pass_key(r.portfolio_id, r.epoch)),
     TapeSegment: lambda r: Place(
         tape_key(r.token_id, r.ts_start, r.watcher), None, _expires(r.ts_start, _TAPE_DAYS)
     ),
+    SignOut: lambda r: Place(sign_out_key(r.expires_s, r.session_id), None, r.expires_s),
+    ConfigJob: lambda r: Place(
+        config_job_key(r.account_id, r.ts_asked, r.job_id), None, _expires(r.ts_asked, _JOB_DAYS)
+    ),
+    AuditRow: lambda r: Place(audit_key(r.account_id, r.ts, r.id)),
+    KeptSheet: lambda r: Place(kept_sheet_key(r.scope, r.ts), None, _expires(r.ts, _SHEET_DAYS)),
+    Snapshot: lambda r: Place(snapshot_key(r.portfolio_id, r.epoch, r.grain, r.ts)),
+    LeaderCounts: lambda r: Place(leader_counts_key(r.portfolio_id, r.epoch, r.leader, r.ts_hour)),
+    LookBack: lambda r: Place(look_back_key(r), None, _expires(r.ts_due, _LOOK_BACK_DAYS)),
+    Hindsight: lambda r: Place(hindsight_key(r.portfolio_id, r.epoch, r.leader)),
 }
 
 

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
+import os
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Any
 
+from chalicelib.adapters.clock import SystemClock
 from chalicelib.adapters.codec import to_plain
+from chalicelib.api.access import StoredAccess
+from chalicelib.api.desk import Desk, Office
+from chalicelib.api.guard import Door
 from chalicelib.api.reading import VERSION, Sources
-from chalicelib.bootstrap import Production, production
+from chalicelib.api.records import Keeping
+from chalicelib.api.throttle import Throttle
+from chalicelib.bootstrap import (
+    Production,
+    access_values,
+    admin_token,
+    office_on,
+    production,
+    shown_venue_on,
+)
 from chalicelib.domain.errors import PapercopyError
 from chalicelib.observability import logger
 from chalicelib.queue_handlers import ingest_records, poll_records
+from chalicelib.services.config_tests import ConfigTests
+from chalicelib.services.sign_outs import SignOuts
 from chalicelib.services.verify_trades import softly
 
 Event = dict[str, Any]
 _MINUTE_S = 60
+_HOUR_MS = 3_600_000
+_MEASURE_MS = 300_000
 
 
 def _observed(body: Callable[[Event, Production], Any]) -> Callable[[Event, object], Any]:
@@ -92,30 +110,90 @@ def mark_portfolios(_: Event, made: Production) -> None:
     """Value what is held, now and, as schedules know whole minutes only, once in between."""
     try:
         made.services.mark_portfolios()
+        made.services.tend_portfolios()
+        # Settlements are worked off by the sweep.
+        made.services.settle_markets()
+        made.services.mark_days()
     finally:
         made.ticks.send_marks(_MINUTE_S // 2)
 
 
 @_observed
 def measure(_: Event, made: Production) -> None:
-    """Hold what was detected against the venue's own record."""
+    """Hold what was detected against the venue's own record, and look back at attempts."""
+    try:
+        # Once an hour: what is looked at together is written together.
+        if made.ports.clock.now_ms() % _HOUR_MS < _MEASURE_MS:
+            made.services.look_back()
+    except PapercopyError as error:
+        logger.warning("attempts were not all looked back at", error=str(error))
     tallies = made.services.measure()
     if unclean := [tally for tally in tallies if not tally.clean]:
         logger.warning("hours are not complete", hours=len(unclean))
+    made.services.check_ledgers()
 
 
-def _health() -> Mapping[str, object]:
-    made = production()
-    facts = {
+@_observed
+def config_test(event: Event, made: Production) -> None:
+    """Replay the last hours under the settings of a job."""
+    from chalicelib.replay.last import replayed_job
+
+    job = event.get("job")
+    ran = isinstance(job, str) and ConfigTests(made.ports.store, made.ports.clock).run(
+        job, replayed_job(made.ports.store, made.ports.clock)
+    )
+    logger.info("configuration tested", job=job, ran=ran)
+
+
+def _facts(made: Production) -> dict[str, Any]:
+    return {
         "engine": "aws",
         "stage": made.env.stage,
         "version": VERSION,
         "venue": made.env.venue,
     }
-    return made.services.read.health(facts, made.depths())
+
+
+def _health() -> dict[str, Any]:
+    made = production()
+    return made.services.read.health(_facts(made), made.depths())
+
+
+@lru_cache(maxsize=1)
+def _office(made: Production) -> Office:
+    """Kept for as long as what it is made of."""
+    from chalicelib.adapters.aws import client
+    from chalicelib.adapters.dynamo.sizes import TableSizes
+    from chalicelib.adapters.invocations import ConfigTestFunction
+
+    env, endpoint = made.env, os.environ.get("AWS_ENDPOINT_URL")
+    sizes = TableSizes(env.stage, client("dynamodb", env.region, endpoint), made.ports.clock)
+
+    def system() -> dict[str, Any]:
+        return made.services.read.system(_facts(made), made.depths(), sizes())
+
+    return office_on(
+        made.ports,
+        made.services,
+        env,
+        shown_venue_on(env, made.ports.clock, made.metrics),
+        ConfigTestFunction(env.stage, client("lambda", env.region, endpoint)),
+        _health,
+        system,
+    )
 
 
 def serve_reads() -> None:
     """Point the API's routes at the production services, built at the first request."""
+    clock = SystemClock()
+    Door.access = StoredAccess(access_values, clock.now_ms)
+    Door.sign_outs = lru_cache(maxsize=1)(lambda: SignOuts(production().ports.store, clock))
+    Door.now_ms = clock.now_ms
+    Door.throttle = Throttle()
     Sources.read = lambda: production().services.read
     Sources.health = _health
+    Keeping.reset = lambda: production().services.reset_paper
+    Keeping.exports = lambda: production().services.exports
+    Keeping.read = lambda: production().services.read
+    Keeping.token = admin_token
+    Desk.office = lambda: _office(production())

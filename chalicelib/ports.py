@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from chalicelib.domain.activity import ActivityEvent
@@ -13,6 +13,7 @@ from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.market import Market, Resolution
 from chalicelib.domain.orderbook import Book
 from chalicelib.domain.paper_order import Order, Outcome
+from chalicelib.domain.records import replace
 from chalicelib.domain.rules import CopyRules, SystemRules
 from chalicelib.keyspace import Key, Record, Table, place_of
 
@@ -59,14 +60,24 @@ SK_BYTES_MAX = 1_024
 def check_writes(writes: Sequence[Write]) -> list[Key]:
     """The keys a commit touches. Raises ValueError when it breaks the store's bounds."""
     keys = [place_of(w.record).key if isinstance(w, Put) else w.key for w in writes]
-    if not 1 <= len(writes) <= WRITES_MAX:
-        raise ValueError(f"a commit has 1 to {WRITES_MAX} writes, not {len(writes)}")
+    check_keys(keys, writes)
+    return keys
+
+
+def check_keys(keys: Sequence[Key], writes: Sequence[Write]) -> None:
+    """Raises ValueError where a commit of these writes to these keys breaks the store's bounds.
+
+    The audit table takes new rows and nothing else.
+    """
+    if not 1 <= len(keys) <= WRITES_MAX:
+        raise ValueError(f"a commit has 1 to {WRITES_MAX} writes, not {len(keys)}")
     if len(set(keys)) != len(keys):
         raise ValueError("a commit may touch each key only once")
-    for key in keys:
+    for key, write in zip(keys, writes, strict=True):
         if not 1 <= len(key.pk) <= PK_BYTES_MAX or not 1 <= len(key.sk) <= SK_BYTES_MAX:
             raise ValueError(f"a key is empty or too long: {key.pk[:40]} {key.sk[:40]}")
-    return keys
+        if key.table == "audit" and not (isinstance(write, Put) and write.record.version == 0):
+            raise ValueError("the audit table is appended to, never changed")
 
 
 def check_limit(limit: int) -> None:
@@ -183,7 +194,10 @@ class ExecutionAdapter(Protocol):
     """
 
     def submit(self, order: Order, schedule: FeeSchedule, taken: Sequence[Taken]) -> Outcome:
-        """Place an order and return what became of it: it is over, or a remainder rests."""
+        """Place an order and return what became of it: it is over, or a remainder rests.
+
+        A BUY beyond its own caps or the hard ones (`safety_caps`) is not placed: it ends FAILED.
+        """
 
     def follow(self, order: Order, outcome: Outcome, until: int, taken: Sequence[Taken]) -> Outcome:
         """What became of a resting order up to `until` (milliseconds); at its expiry it is over."""
@@ -256,6 +270,9 @@ class MarketCatalogue(Protocol):
     def markets_numbered(self, numbers: Sequence[int]) -> Mapping[int, Market]:
         """At most 100 markets, open or closed, by the numbers of the venue's list."""
 
+    def most_liquid(self, count: int) -> Sequence[Sequence[str]]:
+        """The tokens of each of the `count` most liquid open markets, most liquid first."""
+
     def market_of_token(self, token_id: str) -> Market | None:
         """The market of one token, open or closed, or None when the venue does not know it."""
 
@@ -319,6 +336,50 @@ class HoldingsFeed(Protocol):
 
     def holdings(self, wallet: str) -> Holdings:
         """All sizes, all pages. Raises Retryable when any page failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A user of the venue; names are empty where he shows none."""
+
+    wallet: str
+    name: str = ""
+    pseudonym: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WalletHoldings:
+    """The largest holdings of a wallet, how many were read and whether there are more.
+
+    `value` in micros is that of what was read.
+    """
+
+    count: int
+    more: bool
+    value: int
+    largest: tuple[Holding, ...]
+
+
+class Profiles(Protocol):
+    """Who users of the venue are and what they lately did; every call is one request.
+
+    All raise Retryable or Permanent.
+    """
+
+    def profile(self, wallet: str) -> Profile | None:
+        """The user of a wallet, None where the venue knows none."""
+
+    def search(self, text: str, limit: int) -> list[Profile]:
+        """Users whose names contain a text, at most `limit`."""
+
+    def recent(self, wallet: str) -> tuple[ActivityEvent, ...]:
+        """The latest page of activity, newest first."""
+
+    def taker_trades(self, wallet: str, since_seconds: int) -> int:
+        """How many trades he took since a second; in the others he was the maker."""
+
+    def holdings(self, wallet: str) -> WalletHoldings:
+        """One page of what a wallet holds, largest first."""
 
 
 class Receipts(Protocol):

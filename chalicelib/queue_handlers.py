@@ -82,6 +82,7 @@ def _mark_softly(services: Services, ports: Ports) -> None:
     """Marks that fail are made by the next cycle: repeating them later is of no use."""
     try:
         services.mark_portfolios(shadows=False)
+        services.tend_portfolios()
     except PapercopyError as error:
         ports.metrics.count("marks_failed")
         logger.warning("marks failed", error=str(error))

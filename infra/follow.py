@@ -26,6 +26,7 @@ from chalicelib.ports import Store
 from chalicelib.services.holdings import ReadHoldings
 from chalicelib.services.manage_leaders import FollowLeader, UnfollowLeader, leaders
 from chalicelib.settings import Environment, environment
+from infra.who import operator
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,7 +52,7 @@ def _follow(env: Environment, store: Store, endpoint: str | None, asked: argpars
     quarantine = SqsQuarantine(env.stage, client("sqs", env.region, endpoint))
     rules = StoredRules(store, quarantine, clock, metrics)
     follow = FollowLeader(store, clock, int(env.starting_cash * 1_000_000), rules)
-    leader = follow(asked.wallets, asked.name)
+    leader = follow(asked.wallets, asked.name, who=operator())
     feed = venue_on(env, clock, metrics, quarantine).holdings
     said = f"following {leader.name} ({leader.leader}) on stage {env.stage}"
     try:
@@ -72,7 +73,7 @@ def main() -> int:
         if asked.wallets:
             print(_follow(env, store, asked.endpoint_url, asked))
         elif asked.unfollow:
-            print(_line(UnfollowLeader(store)(asked.unfollow)))
+            print(_line(UnfollowLeader(store, SystemClock())(asked.unfollow, who=operator())))
         else:
             for leader in leaders(store):
                 print(_line(leader))

@@ -82,7 +82,22 @@ _READS_PARAMETERS = Grant(
     ("ssm:GetParameter", "ssm:GetParameters"),
     (f"parameter/{APP_NAME}/{{stage}}/*",),
 )
+_READS_SIGN_IN = Grant("ssm", ("ssm:GetParameters",), (f"parameter/{APP_NAME}/{{stage}}/auth/*",))
+_READS_ADMIN_TOKEN = Grant(
+    "ssm", ("ssm:GetParameters",), (f"parameter/{APP_NAME}/{{stage}}/admin/*",)
+)
 _APPENDS_AUDIT = _table("audit", _APPEND)
+_DESCRIBES_TABLES = Grant(
+    "dynamodb",
+    ("dynamodb:DescribeTable",),
+    tuple(
+        f"table/{APP_NAME}-{{stage}}-{name}"
+        for name in ("registry", "activity", "portfolio", "audit")
+    ),
+)
+_STARTS_CONFIG_TEST = Grant(
+    "lambda", ("lambda:InvokeFunction",), (f"function:{APP_NAME}-{{stage}}-config_test",)
+)
 
 FUNCTIONS: tuple[Function, ...] = (
     Function(
@@ -90,10 +105,20 @@ FUNCTIONS: tuple[Function, ...] = (
         memory_mb=512,
         timeout_s=29,
         # Registry: settings that were refused are reported by whoever met them.
+        # Activity: sessions that were ended are remembered until they expire; tests of
+        # configurations that were asked for.
+        # Portfolio: a reset closes an epoch's head and opens the next one; following opens
+        # portfolios, pausing changes them.
         grants=(
             _table("registry", (*_READ, "dynamodb:PutItem")),
-            *_reads("activity", "portfolio"),
+            _table("activity", (*_READ, "dynamodb:PutItem")),
+            _table("portfolio", (*_READ, "dynamodb:PutItem")),
+            _table("audit", ("dynamodb:PutItem", "dynamodb:Query")),
+            _DESCRIBES_TABLES,
+            _STARTS_CONFIG_TEST,
             _sends("failures"),
+            _READS_SIGN_IN,
+            _READS_ADMIN_TOKEN,
             Grant(
                 "sqs",
                 ("sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
@@ -120,12 +145,13 @@ FUNCTIONS: tuple[Function, ...] = (
         "poll",
         memory_mb=512,
         timeout_s=50,
-        # Portfolio: between two minutes it marks what is held.
+        # Portfolio: between two minutes it marks what is held and looks at what follows from that.
         grants=(
             *_writes("registry", "activity"),
-            *_reads("portfolio"),
+            _table("portfolio", (*_READ, "dynamodb:PutItem")),
             _consumes("polls"),
             _sends("fills.fifo", "polls", "failures"),
+            _STARTS_COPY_TRADE,
         ),
     ),
     Function(
@@ -137,6 +163,19 @@ FUNCTIONS: tuple[Function, ...] = (
             *_writes("registry", "activity", "portfolio"),
             _APPENDS_AUDIT,
             _sends("polls", "failures"),
+        ),
+    ),
+    Function(
+        "config_test",
+        memory_mb=1769,
+        timeout_s=600,
+        # Activity: the result. Registry: settings that were refused are reported by whoever met
+        # them. A replay itself writes to memory alone.
+        grants=(
+            _table("registry", (*_READ, "dynamodb:PutItem")),
+            _table("activity", (*_READ, "dynamodb:PutItem")),
+            *_reads("portfolio"),
+            _sends("failures"),
         ),
     ),
     Function(
@@ -178,19 +217,21 @@ FUNCTIONS: tuple[Function, ...] = (
         timeout_s=55,
         grants=(
             *_writes("registry", "portfolio"),
-            *_reads("activity"),
+            _table("activity", (*_READ, "dynamodb:PutItem")),
             _sends("polls", "failures"),
+            _STARTS_COPY_TRADE,
         ),
     ),
     Function(
         "measure",
         memory_mb=512,
         timeout_s=240,
-        # Registry: settings that were refused are reported by whoever met them.
+        # Registry: settings that were refused are reported by whoever met them; how far a ledger
+        # was checked is kept until the check ends. Activity and portfolio: looks back at attempts.
         grants=(
-            _table("registry", (*_READ, "dynamodb:PutItem")),
-            _table("activity", (*_READ, "dynamodb:PutItem")),
-            *_reads("portfolio"),
+            _table("registry", (*_READ, "dynamodb:PutItem", "dynamodb:DeleteItem")),
+            _table("activity", (*_READ, "dynamodb:PutItem", "dynamodb:DeleteItem")),
+            _table("portfolio", (*_READ, "dynamodb:PutItem")),
             _sends("fills.fifo", "failures"),
         ),
     ),

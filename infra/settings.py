@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.adapters.clock import SystemClock
-from chalicelib.adapters.dynamo.store import DynamoStore
-from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.adapters.stored_rules import GLOBAL, SYSTEM, change_settings, stored_layer
 from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.domain.identifiers import address
@@ -27,7 +23,8 @@ from chalicelib.domain.registry import Leader
 from chalicelib.keyspace import leader_key
 from chalicelib.ports import Store
 from chalicelib.services.manage_leaders import leaders
-from chalicelib.settings import environment
+from infra.places import add_place, store_at
+from infra.who import operator
 
 ASSIGNMENTS_MAX = 50
 
@@ -71,22 +68,9 @@ def shown(store: Store, scopes: Sequence[str]) -> str:
     return "\n".join(lines) or "nothing is overridden"
 
 
-def _store(arguments: argparse.Namespace) -> Store:
-    if arguments.data:
-        file = arguments.data / "papercopy.sqlite3"
-        if not file.exists():
-            raise InvalidInput("--data", f"{file} does not exist")
-        return SqliteStore(file)
-    env = environment({**os.environ, "PAPERCOPY_STAGE": arguments.stage})
-    return DynamoStore(env.stage, endpoint_url=arguments.endpoint_url, region=env.region)
-
-
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="settings", description=__doc__)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stage", default="")
-    where.add_argument("--data", type=Path)
-    parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"))
+    add_place(parser)
     verbs = parser.add_subparsers(dest="verb", required=True)
     show = verbs.add_parser("show")
     show.add_argument("scope", nargs="?")
@@ -99,12 +83,13 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> int:
     arguments = _arguments(words)
     try:
-        store = _store(arguments)
+        store = store_at(arguments)
         scopes = [SYSTEM, GLOBAL, *(leader.leader for leader in leaders(store))]
         if arguments.scope:
             scopes = [scope_of(store, arguments.scope)]
         if arguments.verb == "set":
-            change_settings(store, SystemClock(), scopes[0], assignments(arguments.settings))
+            changes = assignments(arguments.settings)
+            change_settings(store, SystemClock(), scopes[0], changes, who=operator())
         print(shown(store, scopes))
     except (PapercopyError, BotoCoreError, ClientError) as error:
         print(f"settings: {error}", file=sys.stderr)

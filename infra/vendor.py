@@ -15,7 +15,7 @@ PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_28_aarch64")
 
 # The services that code running in a Lambda calls. All others' API models are most of the
 # package: 21 MB zipped with them, 6 MB without.
-BOTOCORE_SERVICES_KEPT = frozenset({"dynamodb", "sqs", "ssm", "stepfunctions", "sts"})
+BOTOCORE_SERVICES_KEPT = frozenset({"dynamodb", "lambda", "sqs", "ssm", "stepfunctions", "sts"})
 
 
 def _prune(target: Path) -> None:

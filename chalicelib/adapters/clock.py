@@ -41,3 +41,23 @@ class ManualClock:
 
     def pause_ms(self, milliseconds: int) -> None:
         """Nothing: nobody else runs while this clock stands still."""
+
+
+class VirtualClock:
+    """The clock of a replay: one thread sets it to the time of each event."""
+
+    __slots__ = ("_now_ms",)
+
+    def __init__(self, start_ms: int) -> None:
+        self._now_ms = start_ms
+
+    def now_ms(self) -> int:
+        """Milliseconds UTC."""
+        return self._now_ms
+
+    def reach(self, ts_ms: int) -> None:
+        """Go forward to a time; one that is past changes nothing."""
+        self._now_ms = max(self._now_ms, ts_ms)
+
+    def pause_ms(self, milliseconds: int) -> None:
+        """Nothing: nobody else runs."""

@@ -6,10 +6,11 @@ A level an order of ours took stays taken for the portfolio until the venue sets
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.orderbook import Book, Level
+from chalicelib.domain.records import replace
 from chalicelib.domain.tape import Tape
 
 TAKEN_MAX = 64

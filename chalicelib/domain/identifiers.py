@@ -82,3 +82,8 @@ def group_id(first_fill: str) -> str:
 def attempt_id(group: str, portfolio: str, epoch: int) -> str:
     """The one attempt a group may cause in one epoch of a portfolio."""
     return _digest("attempt1", group, portfolio, epoch)
+
+
+def exit_id(portfolio: str, epoch: int, token: str, leader: str, ts: int) -> str:
+    """What stands for a group where a portfolio tries again to sell what it owes."""
+    return _digest("exit1", portfolio, epoch, token, leader, ts)

@@ -11,11 +11,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from itertools import accumulate, zip_longest
 from typing import Literal, get_args
 
-Histogram = tuple[int, ...]
-"""Counts per bucket; bucket i holds lags in (BOUNDS_MS[i - 1], BOUNDS_MS[i]]."""
+from chalicelib.domain import histogram as counting
+from chalicelib.domain.histogram import Histogram, merged
 
 Stage = Literal["chain", "api", "first_seen", "decided", "placed", "first_fill", "done"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -37,18 +36,7 @@ def bucket_of(lag_ms: int) -> int:
 
 def histogram(lags_ms: Iterable[int]) -> Histogram:
     """The counts of these lags."""
-    counts = [0] * (len(BOUNDS_MS) + 1)
-    for lag in lags_ms:
-        counts[bucket_of(lag)] += 1
-    return _trimmed(counts)
-
-
-def merged(parts: Iterable[Histogram]) -> Histogram:
-    """The counts of all parts together."""
-    total: list[int] = []
-    for part in parts:
-        total = [a + b for a, b in zip_longest(total, part, fillvalue=0)]
-    return _trimmed(total)
+    return counting.histogram(BOUNDS_MS, lags_ms)
 
 
 def percentile(counts: Histogram, percent: int) -> int | None:
@@ -57,19 +45,7 @@ def percentile(counts: Histogram, percent: int) -> int | None:
     None when nothing was counted. The true percentile is at most this and above 100/128 of it,
     except in the first bucket (it is at most the bound) and the last (it is above it).
     """
-    total = sum(counts)
-    if total == 0:
-        return None
-    rank = max(1, -(-total * percent // 100))
-    reached = list(accumulate(counts))
-    return BOUNDS_MS[min(bisect_left(reached, rank), len(BOUNDS_MS) - 1)]
-
-
-def _trimmed(counts: Iterable[int]) -> Histogram:
-    kept = list(counts)
-    while kept and kept[-1] == 0:
-        kept.pop()
-    return tuple(kept)
+    return counting.percentile(BOUNDS_MS, counts, percent)
 
 
 @dataclass(frozen=True, slots=True)

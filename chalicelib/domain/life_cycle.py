@@ -18,8 +18,8 @@ LIFE_CYCLE_REASONS = frozenset({Reason.MARKET_CLOSED, Reason.MARKET_CLOSES_SOON}
 def closing_time(market: Market) -> int | None:
     """When trading is expected to end, in milliseconds; None where nothing says it.
 
-    A game's stated end is its start, and it is traded while it is played: then only the venue's
-    own flags tell that it is over.
+    A game's stated end is its start, and it is traded while it is played. No source states when
+    it will be over; that it is, the venue's `game_ended` tells, and then its flags.
     """
     start, end = market.game_starts_at, market.closes_at
     return None if end is None or (start is not None and end <= start) else end
@@ -28,7 +28,8 @@ def closing_time(market: Market) -> int | None:
 def life_cycle(market: Market, now_ms: int, close_guard_ms: int = CLOSE_GUARD_MS) -> LifeCycle:
     """Where the market stands; the venue's word counts before the clock.
 
-    One past its stated end that the venue has not closed is closing, whatever remains of it.
+    One past its stated end that the venue has not closed is closing, whatever remains of it; so
+    is one whose game is over: all that is left to wait for is its resolution.
     """
     if market.resolution.final:
         return "resolved"
@@ -36,6 +37,8 @@ def life_cycle(market: Market, now_ms: int, close_guard_ms: int = CLOSE_GUARD_MS
         return "closed"
     if not market.accepting_orders:
         return "halted"
+    if market.game_ended:
+        return "closing_soon"
     end = closing_time(market)
     return "open" if end is None or end - now_ms >= close_guard_ms else "closing_soon"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from chalicelib.domain.consumption import TAKEN_MAX, Taken, reduced, still_taken
@@ -12,7 +12,10 @@ from chalicelib.domain.fee import FeeSchedule, taker_fee
 from chalicelib.domain.money import MICROS
 from chalicelib.domain.orderbook import Book, Level, Walk, walk_shares
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.records import replace
+from chalicelib.domain.risk import UNSPENT, Spending
 from chalicelib.domain.rules import RestingFill
+from chalicelib.domain.safety_caps import HARD_CAPS, Caps, cap_reasons, lower_of
 from chalicelib.domain.tape import Tape
 
 AttemptStatus = Literal["SKIPPED", "SUBMITTED", "PARTIAL", "FILLED", "CANCELLED", "FAILED"]
@@ -27,7 +30,8 @@ class Order:
     """A marketable limit order: at most `shares`, never beyond `limit`, placed at `ts_placed`.
 
     What the placement leaves rests for `ttl_ms`; 0 cancels it at once. A snapshot received after
-    `ts_book_max` can no longer stand for the book at placement.
+    `ts_book_max` can no longer stand for the book at placement. `caps` are those of its settings,
+    and `spent` is what the portfolio spent before it: whoever places it judges them again.
     """
 
     token_id: str
@@ -38,11 +42,18 @@ class Order:
     ts_book_max: int
     ttl_ms: int = 0
     resting_fill: RestingFill = "trade_through"
+    caps: Caps = HARD_CAPS
+    spent: Spending = UNSPENT
 
     @property
     def ts_expiry(self) -> int:
         """When a remainder is cancelled."""
         return self.ts_placed + self.ttl_ms
+
+    @property
+    def cash(self) -> int:
+        """The most its shares can cost before fees, rounded up."""
+        return -(-self.shares * self.limit // MICROS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +108,36 @@ class Outcome:
     def fee(self) -> int:
         """Fees of the fills."""
         return sum(s.fee for s in self.slices)
+
+
+def refused(order: Order) -> Outcome | None:
+    """The end of a BUY that a safety cap forbids to place, or None where it may be placed."""
+    if order.side == "SELL":
+        return None
+    if not cap_reasons(order.cash, order.spent, order.ts_placed, lower_of(order.caps, HARD_CAPS)):
+        return None
+    return Outcome(
+        status="FAILED",
+        reasons=(Reason.SAFETY_CAP,),
+        slices=(),
+        book_source="rest",
+        book_hash="",
+        ts_book=None,
+        ts_done=order.ts_placed,
+    )
+
+
+def unplaced(order: Order, reason: Reason) -> Outcome:
+    """The end of an order that was not placed at its time, for this reason."""
+    return Outcome(
+        status="SKIPPED",
+        reasons=(reason,),
+        slices=(),
+        book_source="rest",
+        book_hash="",
+        ts_book=None,
+        ts_done=order.ts_placed,
+    )
 
 
 def fee_bound(schedule: FeeSchedule, side: Side, shares: int, limit: int) -> int:
@@ -215,7 +256,12 @@ def _killed(order: Order, swept: Outcome) -> Outcome:
 
 
 def ended(order: Order, outcome: Outcome, ts: int, *why: Reason) -> Outcome:
-    """The outcome once nothing more can be filled, for these reasons where something is left."""
+    """The outcome once nothing more can be filled, for these reasons where something is left.
+
+    An order of which nothing was filled says only that: NO_LIQUIDITY_WITHIN_BOUNDS, whether or not
+    it rested. That its remainder was cancelled is true of every one of them and would count each
+    skip twice; that the tape had a gap is kept, because then nobody knows.
+    """
     if outcome.shares == order.shares:
         return replace(outcome, status="FILLED", reasons=(), ts_done=ts)
     if outcome.shares:

@@ -181,6 +181,16 @@ class MarkSheet:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptSheet:
+    """The first sheet of a scope and minute, kept by time; `packed` and `ts` as on MarkSheet."""
+
+    packed: str
+    ts: int
+    scope: MarkScope
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CatchUp:
     """A stretch of time in which a live source may have missed a leader's fills.
 
@@ -286,6 +296,15 @@ class TapeRequest:
     version: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SignOut:
+    """A session that was ended before its time, remembered until then (`expires_s`, seconds)."""
+
+    session_id: str
+    expires_s: int
+    version: int = 0
+
+
 SHEET_TOKENS_MAX = 1_000
 """Tokens on one sheet: keeps the item under half of the store's 400 KB limit."""
 
@@ -345,4 +364,28 @@ class HoldingsCheck:
     ts_conversion: int = 0
     ts_booked: int = 0
     read: tuple[int, ...] = ()
+    version: int = 0
+
+
+AUDIT_TEXT_MAX = 20_000
+"""Characters of either side of a change that its audit row keeps; the rest is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Who changed what, and how it looked before and after; never edited, never removed.
+
+    `ts` is when (milliseconds), `action` a verb such as `settings.change`, `subject` what it was
+    done to. `id` tells apart what happened in one millisecond. `before` and `after` are text for
+    people, JSON where the subject is a record, empty where there was nothing.
+    """
+
+    ts: int
+    actor: str
+    action: str
+    subject: str
+    before: str
+    after: str
+    id: str
+    account_id: str = "main"
     version: int = 0

@@ -9,7 +9,7 @@ were in the queue before us.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from chalicelib.domain.consumption import Taken
@@ -18,6 +18,7 @@ from chalicelib.domain.money import cash_floor
 from chalicelib.domain.orderbook import Level, within
 from chalicelib.domain.paper_order import SLICES_MAX, Order, Outcome, Slice, ended
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.records import replace
 from chalicelib.domain.tape import BookChange, Tape, TradePrint
 
 SEGMENTS_MAX = 24

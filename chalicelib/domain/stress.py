@@ -27,6 +27,21 @@ class StressPoint:
     vwap: tuple[int | None, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StressDue:
+    """A preview that ended before the tape did: looked at again at `ts_due`, once.
+
+    By then everything that is ever recorded of its reach was.
+    """
+
+    portfolio_id: str
+    epoch: int
+    attempt_id: str
+    ts_decided: int
+    ts_due: int
+    version: int = 0
+
+
 def stress(
     tape: Tape, side: Side, shares: int, limit: int, ts_decided: int
 ) -> tuple[StressPoint, ...]:

@@ -97,6 +97,10 @@ class Segment:
         """Changes with after < venue time ≤ until, in order."""
         return self.changes[self._changes_until(after) : self._changes_until(until)]
 
+    def prints_between(self, after: int, until: int) -> tuple[TradePrint, ...]:
+        """Prints with after < venue time ≤ until, in order."""
+        return tuple(p for p in self.prints if after < p.ts_venue <= until)
+
     def _changes_until(self, ts: int) -> int:
         return bisect_right(self.changes, ts, key=lambda change: change.ts_venue)
 
@@ -189,7 +193,7 @@ class Tape:
         after = t0
         for segment in self._covering(t0, t1):
             until = min(t1, segment.ts_end)
-            found += [p for p in segment.prints if after < p.ts_venue <= until]
+            found += segment.prints_between(after, until)
             after = segment.ts_end
         return tuple(found)
 

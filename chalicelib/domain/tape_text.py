@@ -20,9 +20,9 @@ DATA_CHARS_MAX = 100_000
 """Deflated and in base64."""
 NEAR = 100_000
 """How far from the touch levels stay when a segment is too large: 0.10."""
-_TEXT_BYTES_MAX = 16 * 1024 * 1024
+TEXT_BYTES_MAX = 16 * 1024 * 1024
 _SPLITS_MAX = 12
-_FORM = 1
+FORM = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class TapeSegment:
 def segment_text(segment: Segment) -> str:
     """The content as one line of JSON: equal segments give equal text."""
     content = [
-        _FORM,
+        FORM,
         segment.token_id,
         segment.watcher,
         segment.ts_start,
@@ -186,7 +186,7 @@ def unpacked(row: TapeSegment) -> Segment:
     """The segment in a row. Raises InvalidInput when it does not hold what its digest says."""
     try:
         packer = zlib.decompressobj()
-        text = packer.decompress(b64decode(row.data, validate=True), _TEXT_BYTES_MAX)
+        text = packer.decompress(b64decode(row.data, validate=True), TEXT_BYTES_MAX)
         if not packer.eof:
             raise InvalidInput("segment", "is cut short or too large")
         if sha256(text).hexdigest() != row.digest:
@@ -198,7 +198,7 @@ def unpacked(row: TapeSegment) -> Segment:
 
 def _segment(content: Any) -> Segment:
     form, token_id, watcher, start, end, ts_book, complete, truncated, *columns = content
-    if form != _FORM or len(columns) != 5:
+    if form != FORM or len(columns) != 5:
         raise InvalidInput("segment", "has a form that is not known")
     bids, asks, changes, prints, proofs = columns
     return Segment(

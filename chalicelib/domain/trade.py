@@ -11,12 +11,13 @@ legs never. A receipt, once read, is the chain's last word until a log contradic
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.exchange_log import FeeAsset, Role, Side
 from chalicelib.domain.identifiers import trade_id as mint_trade_id
+from chalicelib.domain.records import replace
 
 Source = Literal["chain", "api"]
 TradeState = Literal["confirmed", "chain_only", "api_only", "disagreeing", "resolved", "retracted"]

@@ -131,7 +131,11 @@ class CheckHoldings:
         shadow = held_at(self._store, ref, reading.as_of)
         if self._owes_events(leader, reading.as_of):
             moving |= {*reading.held, *shadow}
-        differing = _differing(reading, shadow, tolerance(leader.wallets))
+        differing = {
+            token: shares
+            for token, shares in _differing(reading, shadow, tolerance(leader.wallets)).items()
+            if token in reading.held or shares > 0 or not self._is_over(token)
+        }
         converting = 0 < check.ts_conversion <= reading.as_of
         settling = self._moving(leader, ref, reading.as_of, SETTLED_MS) if converting else set()
         known = {drift.token_id: drift for drift in check.drifting}
@@ -194,7 +198,11 @@ class CheckHoldings:
         start = f"entry#{max(0, as_of - quiet_ms):013d}"
         recent = entries_from(self._store, ref.portfolio_id, ref.epoch, start)
         # A correction is no movement of his; without this a second one would wait for the first.
-        moved = {entry.token_id for entry in recent if not _is_booked(entry.reference)}
+        moved = {
+            entry.token_id
+            for entry in recent
+            if entry.kind != "MARK" and not _is_booked(entry.reference)
+        }
         asked = self._store.query(Check, "activity", "checks", limit=QUESTIONS_MAX)
         return moved | {check.token_id for check in asked if check.leader == leader.leader}
 
@@ -207,6 +215,17 @@ class CheckHoldings:
             if row.leader == leader.leader
         ]
         return any(event and event.ts_block > as_of - EVENTS_AWAITED_MS for event in events)
+
+    def _is_over(self, token: str) -> bool:
+        """Whether a token may be gone because its market is: redeemed, or worthless and left out.
+
+        The shadow keeps it until his redemption is known. What cannot be asked is no drift yet.
+        """
+        try:
+            market = self._directory.lookup(token, suspect=True)
+        except Retryable:
+            return True
+        return market is not None and (market.closed or market.resolution.final)
 
     def _convertible(self, token: str) -> bool:
         """Whether a conversion can have moved a token: only neg-risk markets have them."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chalicelib.domain.errors import Conflict, Retryable
 from chalicelib.domain.group import Fill, Group, awaits_api, confirm
 from chalicelib.domain.lane import Work
+from chalicelib.domain.records import replace
 from chalicelib.domain.registry import PortfolioRef
 from chalicelib.domain.trade import Trade
 from chalicelib.keyspace import fill_key, group_key, key_of, portfolio_pk

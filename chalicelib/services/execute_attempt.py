@@ -6,29 +6,40 @@ remainder rests comes back at its expiry, or earlier when a decision on its toke
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chalicelib.domain.consumption import Consumed, Taken, remembered
 from chalicelib.domain.errors import Conflict, Permanent
 from chalicelib.domain.lane import Attempt, Work
 from chalicelib.domain.ledger import Entry
 from chalicelib.domain.money import price_nearest
-from chalicelib.domain.paper_order import Order, Outcome, Slice, resting_reservation
+from chalicelib.domain.paper_order import Order, Outcome, Slice, resting_reservation, unplaced
+from chalicelib.domain.pause import paused_after, paused_at
 from chalicelib.domain.portfolio import Head, Position, apply_entry
+from chalicelib.domain.reasons import Reason
+from chalicelib.domain.records import replace
+from chalicelib.domain.risk import Spending
 from chalicelib.domain.slippage import slippage
-from chalicelib.domain.stress import REACH_MS, StressPoint, stress
+from chalicelib.domain.stress import REACH_MS, StressDue, StressPoint, stress
 from chalicelib.keyspace import attempt_key, consumed_key, key_of
 from chalicelib.ports import Delete, ExecutionAdapter, Metrics, Put, Store, Write, stored
+from chalicelib.services.count_attempts import counting
 from chalicelib.services.portfolios import position_of
 from chalicelib.services.tape_reading import TapeReader
+from chalicelib.services.venue_book import VENUE_WAIT_MS_MAX
 
 
 class ExecuteAttempt:
     """The executor's place in the lane; paper or, one day, live behind the same port."""
 
     def __init__(
-        self, store: Store, executor: ExecutionAdapter, tapes: TapeReader, metrics: Metrics
+        self,
+        store: Store,
+        executor: ExecutionAdapter,
+        tapes: TapeReader,
+        metrics: Metrics,
+        *,
+        previews: bool = True,
     ) -> None:
+        self._previews = previews
         self._store = store
         self._executor = executor
         self._tapes = tapes
@@ -42,13 +53,40 @@ class ExecuteAttempt:
         attempt, order = self._submitted(head, row)
         outcome = attempt.outcome
         if outcome is None:
-            found = self._executor.submit(order, attempt.fee_schedule, self._taken(head, row))
+            found = self._placed(head, row, attempt, order)
             attempt = self._stored(attempt, order, found)
         elif row.kind == "resting" and outcome.rests and attempt.applied == len(outcome.slices):
-            taken = self._taken(head, row)
-            found = self._executor.follow(order, outcome, order.ts_expiry, taken)
+            found = self._followed(head, row, order, outcome, order.ts_expiry)
             attempt = self._stored(attempt, order, found)
         self._apply(head, row, attempt, order)
+
+    def _placed(self, head: Head, row: Work, attempt: Attempt, order: Order) -> Outcome:
+        """What the placement met; a portfolio that is paused at its time places nothing."""
+        if paused_at(head.pauses, order.ts_placed):
+            return unplaced(order, Reason.PAUSED)
+        latest = _with_fills(order, head.spending)
+        return self._executor.submit(latest, attempt.fee_schedule, self._taken(head, row))
+
+    def _followed(
+        self,
+        head: Head,
+        row: Work,
+        order: Order,
+        outcome: Outcome,
+        until: int,
+        *,
+        over: bool = False,
+    ) -> Outcome:
+        """What became of a resting order; `over` cancels it at `until`, a pause when it began.
+
+        What is known of it already stays: it ends no earlier than that.
+        """
+        until = max(until, outcome.ts_done)
+        paused = paused_after(head.pauses, order.ts_placed)
+        if paused is not None and paused <= until:
+            until, over = max(paused, outcome.ts_done), True
+        act = self._executor.cancel if over else self._executor.follow
+        return act(order, outcome, until, self._taken(head, row))
 
     def settle(self, head: Head, row: Work, until: int, *, cancel: bool) -> bool:
         """Bring a resting attempt up to `until`, and end it there if it is to be cancelled.
@@ -62,8 +100,7 @@ class ExecuteAttempt:
         if outcome.rests and attempt.applied == len(outcome.slices):
             if outcome.ts_done >= until and not cancel:
                 return False
-            act = self._executor.cancel if cancel else self._executor.follow
-            found = act(order, outcome, until, self._taken(head, row))
+            found = self._followed(head, row, order, outcome, until, over=cancel)
             attempt = self._stored(attempt, order, found)
             if found.rests and attempt.applied == len(found.slices):
                 return True
@@ -76,13 +113,23 @@ class ExecuteAttempt:
         if attempt is None or attempt.order is None:
             return [Put(head)]
         resting = head.resting - (row.kind == "resting")
+        filled = attempt.outcome.slices[: attempt.applied] if attempt.outcome else ()
+        spent = sum(part.cash for part in filled)
+        ended = replace(attempt, status="FAILED", reserved=0)
         writes: list[Write] = [
-            Put(replace(head, reserved=head.reserved - attempt.reserved, resting=resting)),
-            Put(replace(attempt, status="FAILED", reserved=0)),
+            Put(
+                replace(
+                    head,
+                    reserved=head.reserved - attempt.reserved,
+                    resting=resting,
+                    spending=_unspent(head.spending, attempt, attempt.order, spent),
+                )
+            ),
+            Put(ended),
+            *counting(self._store, ended),
         ]
         if attempt.side == "SELL":
-            sold = attempt.outcome.slices[: attempt.applied] if attempt.outcome else ()
-            left = attempt.order.shares - sum(part.shares for part in sold)
+            left = attempt.order.shares - sum(part.shares for part in filled)
             position = position_of(self._store, head, row.token_id, row.leader)
             writes.append(Put(_released(position, left, left)))
         return writes
@@ -114,6 +161,8 @@ class ExecuteAttempt:
         return stored(told)
 
     def _stress(self, attempt: Attempt, order: Order) -> tuple[StressPoint, ...]:
+        if not self._previews:
+            return ()
         decided = attempt.decision.ts_decided
         tape = self._tapes.tape(order.token_id, decided, decided + REACH_MS)
         return stress(tape, order.side, order.shares, order.limit, decided)
@@ -143,8 +192,11 @@ class ExecuteAttempt:
             Put(_moved(head, row, attempt, after, outcome)),
             Put(after),
             *self._remembered(head, row, outcome),
-            *self._row_moved(row, order, outcome),
+            *self._stress_due(head, attempt, order, outcome),
+            *self._row_moved(row, order, outcome, after.reserved),
         ]
+        if not outcome.rests:
+            writes += counting(self._store, after)
         self._store.commit(writes)
         if outcome.status != attempt.status:
             self._metrics.count(f"attempts_{outcome.status.lower()}")
@@ -155,14 +207,38 @@ class ExecuteAttempt:
         taken = remembered(known.taken, outcome.taken)
         return [] if taken == known.taken else [Put(replace(known, taken=taken))]
 
-    def _row_moved(self, row: Work, order: Order, outcome: Outcome) -> list[Write]:
+    def _stress_due(
+        self, head: Head, attempt: Attempt, order: Order, outcome: Outcome
+    ) -> list[Write]:
+        """Have the tape go on to the end of the preview, and the preview completed then."""
+        decided = attempt.decision.ts_decided
+        until = decided + REACH_MS
+        if outcome.rests or outcome.book_source != "tape" or outcome.ts_done >= until:
+            return []
+        if not self._previews:
+            return []
+        self._tapes.request(order.token_id, outcome.ts_done, until)
+        due = until + VENUE_WAIT_MS_MAX
+        return [Put(StressDue(head.portfolio_id, head.epoch, attempt.attempt_id, decided, due))]
+
+    def _row_moved(self, row: Work, order: Order, outcome: Outcome, reserved: int) -> list[Write]:
         if not outcome.rests:
             return [Delete(key_of(row), row.version)]
         if row.kind == "resting":
-            return []
+            return [] if reserved == row.reserved else [Put(replace(row, reserved=reserved))]
         self._tapes.request(order.token_id, order.ts_placed, order.ts_expiry)
-        later = replace(row, kind="resting", ts_due=order.ts_expiry, version=0)
+        due = order.ts_expiry
+        later = replace(row, kind="resting", ts_due=due, reserved=reserved, version=0)
         return [Delete(key_of(row), row.version), Put(later)]
+
+
+def _with_fills(order: Order, spending: Spending) -> Order:
+    """The order with the fills of the hour as they stand at its placement.
+
+    What it may cost was counted when it was decided.
+    """
+    now = spending.at(order.ts_placed)
+    return replace(order, spent=replace(order.spent, hour=now.hour, fills=now.fills))
 
 
 def _after(attempt: Attempt, order: Order, outcome: Outcome) -> Attempt:
@@ -185,7 +261,11 @@ def _after(attempt: Attempt, order: Order, outcome: Outcome) -> Attempt:
 
 def _moved(head: Head, row: Work, before: Attempt, after: Attempt, outcome: Outcome) -> Head:
     """The head with what is still held back, counting how an attempt that is over ended."""
-    held = replace(head, reserved=head.reserved + after.reserved - before.reserved)
+    held = replace(
+        head,
+        reserved=head.reserved + after.reserved - before.reserved,
+        spending=_spending(head.spending, before, outcome),
+    )
     if outcome.rests:
         return replace(held, resting=held.resting + (row.kind == "attempt"))
     return replace(
@@ -195,6 +275,25 @@ def _moved(head: Head, row: Work, before: Attempt, after: Attempt, outcome: Outc
         partial=held.partial + (outcome.status == "CANCELLED"),
         no_fill=held.no_fill + (outcome.status == "SKIPPED"),
     )
+
+
+def _spending(spending: Spending, before: Attempt, outcome: Outcome) -> Spending:
+    """With the fills that are new; what the order was counted for and did not cost is given back.
+
+    A BUY counts with all it may cost from its decision on.
+    """
+    for part in outcome.slices[before.applied :]:
+        spending = spending.filled(part.ts, 1)
+    if outcome.rests or before.order is None:
+        return spending
+    return _unspent(spending, before, before.order, outcome.cash)
+
+
+def _unspent(spending: Spending, attempt: Attempt, order: Order, cash: int) -> Spending:
+    """Without what a BUY that is over was counted for beyond the `cash` it cost."""
+    if order.side == "SELL":
+        return spending
+    return spending.spent(attempt.decision.ts_decided, cash - order.cash)
 
 
 def _released(position: Position, reserved: int, unsold: int) -> Position:

@@ -7,7 +7,7 @@ noted on the attempts of those that were decided; nothing is ever un-copied.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalicelib.domain.errors import Conflict, PapercopyError, Retryable
 from chalicelib.domain.exchange_log import Side
@@ -26,6 +26,7 @@ from chalicelib.domain.lane import Attempt, Work
 from chalicelib.domain.latency_model import settle_ms
 from chalicelib.domain.money import SHARE_STEP
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.records import replace
 from chalicelib.domain.registry import Leader, PortfolioRef, is_history
 from chalicelib.domain.trade import Increment, Trade
 from chalicelib.keyspace import attempt_key, correction_key, fill_key, group_key, line_pk, trade_key

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 
+from chalicelib.domain.complete_set import SetChange
 from chalicelib.domain.errors import Conflict, InvalidInput, PapercopyError, Permanent, Retryable
 from chalicelib.domain.evidence import ROWS_MAX, ActivityEvidence, FillMessage
 from chalicelib.domain.exchange_log import TIMESTAMP_MAX
@@ -33,7 +34,7 @@ from chalicelib.domain.leader_event import (
 )
 from chalicelib.domain.ledger import Entry
 from chalicelib.domain.money import AMOUNT_MAX
-from chalicelib.domain.portfolio import Head, Position, apply_entry
+from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.registry import Leader, is_in_holdings
 from chalicelib.keyspace import (
     Key,
@@ -41,9 +42,12 @@ from chalicelib.keyspace import (
     event_key,
     key_of,
     leader_key,
+    set_change_key,
     waiting_event_key,
 )
 from chalicelib.ports import Clock, Delete, Metrics, Put, Require, Store, Write, stored
+from chalicelib.services.copy_sets import handed_over
+from chalicelib.services.fold_shadow import folded_in
 from chalicelib.services.holdings_checks import doubt_booked, mark_conversion
 from chalicelib.services.market_directory import MarketDirectory
 from chalicelib.services.portfolios import head_of, position_of
@@ -55,6 +59,8 @@ ROUNDS_MAX = 8
 RETRY_MS = 30_000
 RETRY_MS_MAX = 3_600_000
 COMBO_CONDITION = "0x03"
+COPIED = frozenset({"SPLIT", "MERGE"})
+"""What executable portfolios may do as well; conversions they are only told of."""
 
 
 class IngestActivity:
@@ -220,6 +226,7 @@ class IngestActivity:
             if leader is None or is_in_holdings(leader, event.wallet, event.ts_block):
                 return "recorded"
             mark_conversion(self._store, event.leader, event.ts_block)
+            self._tell_of_conversion(leader, event)
             return "applied"
         if not tokens and event.kind in MOVES:
             return "recorded"
@@ -259,9 +266,14 @@ class IngestActivity:
             later = later_shares(self._store, ref, f"entry#{event.ts_block:013d}#{order + 1:08d}")
             positions = {t: position_of(self._store, head, t, event.leader) for t in tokens}
             held = {t: p.shares - later.get(t, 0) for t, p in positions.items()}
-            writes = _writes(event, row, name, order, tokens, held, head, positions)
-            if not writes:
+            entries = _entries(event, row, name, order, tokens, held, head)
+            if not entries:
                 return True
+            after, moved = folded_in(self._store, head, positions, entries)
+            writes: list[Write] = [*moved, Put(after)]
+            if event.kind in COPIED:
+                now = {p.token_id: p.shares + _change(entries, p) for p in positions.values()}
+                writes += handed_over(self._store, leader, event, row, name, tokens, held, now)
             try:
                 self._store.commit([*writes, Require(key_of(leader), leader.version)])
             except Conflict:
@@ -269,8 +281,23 @@ class IngestActivity:
             return True
         raise Retryable(f"shadow of {event.leader} stayed contended for {ROUNDS_MAX} rounds")
 
+    def _tell_of_conversion(self, leader: Leader, event: LeaderEvent) -> None:
+        """Once, the portfolios that follow are told of what they cannot copy."""
+        row = EventRow(0, 0, 1)
+        if self._store.get(SetChange, set_change_key(event.event_id)):
+            return
+        writes = handed_over(self._store, leader, event, row, event.event_id, (), {}, {})
+        if writes:
+            # Whoever was faster told them.
+            with suppress(Conflict):
+                self._store.commit(writes)
 
-def _writes(
+
+def _change(entries: list[Entry], position: Position) -> int:
+    return sum(entry.shares for entry in entries if entry.token_id == position.token_id)
+
+
+def _entries(
     event: LeaderEvent,
     row: EventRow,
     name: str,
@@ -278,15 +305,13 @@ def _writes(
     tokens: tuple[str, ...],
     held: dict[str, int],
     head: Head,
-    positions: dict[str, Position],
-) -> list[Write]:
-    """Entries and positions of one row, and the head after them; nothing when nothing moves."""
-    writes: list[Write] = []
-    for effect in effects(event, row, tokens, held):
-        entry = Entry(
+) -> list[Entry]:
+    """Entries of one row in the shadow; nothing when nothing moves."""
+    return [
+        Entry(
             portfolio_id=head.portfolio_id,
             epoch=head.epoch,
-            seq=head.entries,
+            seq=head.entries + number,
             kind=effect.kind,
             reference=f"{name}/{effect.token_id}",
             token_id=effect.token_id,
@@ -297,14 +322,8 @@ def _writes(
             order=order,
             wallet=event.wallet,
         )
-        before = positions.get(effect.token_id) or Position(
-            head.portfolio_id, head.epoch, "", event.leader
-        )
-        head, after = apply_entry(head, before, entry)
-        writes.append(Put(entry))
-        if effect.token_id:
-            writes.append(Put(after))
-    return [*writes, Put(head)] if writes else []
+        for number, effect in enumerate(effects(event, row, tokens, held))
+    ]
 
 
 def _waiting(event: LeaderEvent) -> Key:

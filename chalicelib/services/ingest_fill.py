@@ -14,7 +14,7 @@ times.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalicelib.domain.errors import Conflict, InvalidInput, PapercopyError, Retryable
 from chalicelib.domain.evidence import (
@@ -28,6 +28,7 @@ from chalicelib.domain.exchange_log import TIMESTAMP_MAX, Side
 from chalicelib.domain.identifiers import hash32, token_id, trade_id
 from chalicelib.domain.money import AMOUNT_MAX
 from chalicelib.domain.open_questions import questions
+from chalicelib.domain.records import replace
 from chalicelib.domain.registry import Check, Leader, is_history
 from chalicelib.domain.trade import (
     API_ORDER,
@@ -60,6 +61,7 @@ from chalicelib.ports import (
 from chalicelib.services.group_fill import GroupFill
 from chalicelib.services.post_shadow import post_shadow
 from chalicelib.services.raw_payloads import raw_payload
+from chalicelib.services.witnesses import Arrivals
 
 ROUNDS_MAX = 8
 
@@ -129,7 +131,7 @@ class IngestFill:
     """The one entry point of every source.
 
     `other_activity` takes what is not a trade; `confirmed` is told of trades that both sources
-    agree on, for groups that wait for it.
+    agree on, for groups that wait for it; `arrivals` makes the rows that replays need, if any.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class IngestFill:
         other_activity: Callable[[Leader, FillMessage], None],
         confirmed: Callable[[Trade, int], None],
         chain_is_up: Callable[[], bool],
+        arrivals: Arrivals | None = None,
     ) -> None:
         self._store = store
         self._group_fill = group_fill
@@ -152,6 +155,7 @@ class IngestFill:
         self._other_activity = other_activity
         self._confirmed = confirmed
         self._chain_is_up = chain_is_up
+        self._arrivals = arrivals
 
     def __call__(self, message: FillMessage) -> tuple[Check, ...]:
         """Make the message's evidence count, once.
@@ -187,8 +191,11 @@ class IngestFill:
                 self._finish(leader, before)
                 continue
             trade = settle(fold_receipt(before, reading), reading.ts_read)
+            writes: list[Write] = [Put(trade)]
+            if self._arrivals:
+                writes.append(self._arrivals.of_reading(leader, trade, reading))
             try:
-                self._store.commit([Put(trade)])
+                self._store.commit(writes)
             except Conflict:
                 continue
             self._metrics.count("receipts_folded")
@@ -246,7 +253,10 @@ class IngestFill:
             trade = replace(trade, asked=trade.asked + new)
             checks = [_check_row(trade, question, message.ts_seen) for question in new]
             try:
-                self._store.commit(self._news(trade, checks, message.ts_seen, evidence))
+                news = self._news(trade, checks, message.ts_seen, evidence)
+                if self._arrivals:
+                    news.append(self._arrivals.of_message(leader, message, trade))
+                self._store.commit(news)
             except Conflict:
                 continue
             self._metrics.count("trades_new" if before is None else "trades_updated")

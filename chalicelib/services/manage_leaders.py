@@ -8,8 +8,7 @@ from dataclasses import replace
 from chalicelib.domain.errors import Conflict, InvalidInput, Permanent, Retryable
 from chalicelib.domain.identifiers import address
 from chalicelib.domain.lane import Work
-from chalicelib.domain.ledger import Entry
-from chalicelib.domain.portfolio import PortfolioKind, Position, apply_entry
+from chalicelib.domain.portfolio import PortfolioKind
 from chalicelib.domain.registry import (
     Cursor,
     Leader,
@@ -30,6 +29,7 @@ from chalicelib.keyspace import (
 )
 from chalicelib.ports import QUERY_LIMIT_MAX, Clock, Put, Rules, Store, stored
 from chalicelib.services import portfolios
+from chalicelib.services.audit import OPERATOR, SYSTEM, audited, told
 
 LEADERS_MAX = 200
 """Leaders followed at a time; those who are off are remembered, up to PAGES_MAX pages of them."""
@@ -66,7 +66,7 @@ class FollowLeader:
         self._starting_cash = starting_cash
         self._rules = rules
 
-    def __call__(self, wallets: Sequence[str], name: str = "") -> Leader:
+    def __call__(self, wallets: Sequence[str], name: str = "", *, who: str = OPERATOR) -> Leader:
         """The leader with these wallets, the first of which names him; nothing takes one away.
 
         A new wallet, or all of somebody who was off, begins now: what happened before is history,
@@ -86,7 +86,7 @@ class FollowLeader:
             if wanted == same:
                 return wanted
             try:
-                self._commit(wanted, same.wallets if same else ())
+                self._commit(wanted, same, who)
             except Conflict:
                 continue
             return stored(wanted)
@@ -133,9 +133,11 @@ class FollowLeader:
         rules = self._rules.system() if self._rules else SystemRules()
         return rules.warm_start_seconds * 1000 if rules.start_mode == "warm" else OVERLAP_MS
 
-    def _commit(self, leader: Leader, before: tuple[str, ...]) -> None:
+    def _commit(self, leader: Leader, same: Leader | None, who: str) -> None:
         """The leader's row, what makes his new wallets his, and where polling them begins."""
-        writes = [Put(leader)]
+        before = same.wallets if same else ()
+        now = self._clock.now_ms()
+        writes = [Put(leader), _audited(same, leader, "leader.follow", who, now)]
         start = max(0, leader.followed_from - self._history_ms() + OVERLAP_MS) // 1000
         for wallet in leader.wallets:
             if self._store.get(WalletOwner, wallet_owner_key(wallet)) is None:
@@ -155,29 +157,11 @@ class FollowLeader:
         """The list entry, head and OPENING entry of a new portfolio, in one commit."""
         if portfolios.portfolio_ref(self._store, portfolio_id):
             return
-        account = portfolio_id.split("/", 1)[0]
-        head = portfolios.opening_head(portfolio_id, kind, leader, cash)
-        opening = Entry(
-            portfolio_id=portfolio_id,
-            epoch=head.epoch,
-            seq=0,
-            kind="OPENING",
-            reference="opening",
-            token_id="",
-            leader="",
-            shares=0,
-            cash=cash,
-            ts_effective=self._clock.now_ms(),
-        )
-        opened, _ = apply_entry(head, Position(portfolio_id, head.epoch, "", ""), opening)
+        account = portfolios.account_of(portfolio_id)
+        ref = PortfolioRef(portfolio_id, account, kind, leader, 1)
+        head, entry = portfolios.opening(ref, cash, self._clock.now_ms())
         try:
-            self._store.commit(
-                [
-                    Put(PortfolioRef(portfolio_id, account, kind, leader, head.epoch)),
-                    Put(opened),
-                    Put(opening),
-                ]
-            )
+            self._store.commit([Put(ref), Put(head), Put(entry)])
         except Conflict:
             return
 
@@ -200,10 +184,11 @@ def _begun(leader: Leader, known: int, now: int, history: int) -> Leader:
 class UnfollowLeader:
     """Stop copying a leader's buys; once nothing of him is left, stop listening to him."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
-    def __call__(self, leader_address: str) -> Leader:
+    def __call__(self, leader_address: str, *, who: str = OPERATOR) -> Leader:
         """The leader, `sell_only` while a portfolio holds shares of him, else `off`.
 
         Raises InvalidInput for somebody who was never followed.
@@ -214,17 +199,22 @@ class UnfollowLeader:
             if leader is None:
                 raise InvalidInput("leader", f"{key.sk} was never followed")
             # First for everybody to see, so that no buy slips in behind the next look.
-            if leader.state == "on" and not _set(self._store, leader, "sell_only"):
-                continue
-            settle_states(self._store)
+            now = self._clock.now_ms()
+            if leader.state == "on":
+                told_by = _audited(
+                    leader, replace(leader, state="sell_only"), "leader.unfollow", who, now
+                )
+                if not _set(self._store, leader, "sell_only", told_by):
+                    continue
+            settle_states(self._store, now)
             return self._store.get(Leader, key) or leader
         raise Retryable(f"leader {key.sk} stayed contended for {ROUNDS_MAX} rounds")
 
 
-def settle_states(store: Store) -> int:
+def settle_states(store: Store, now: int) -> int:
     """Turn leaders off of whom nothing is left, and back to `sell_only` where something came late.
 
-    Returns how many changed.
+    Returns how many changed; `now` (milliseconds) is noted with each change.
     """
     ended = [leader for leader in leaders(store) if leader.state != "on"]
     if not ended:
@@ -234,16 +224,23 @@ def settle_states(store: Store) -> int:
     for leader in ended:
         state: LeaderState = "sell_only" if leader.leader in busy else "off"
         if state != leader.state:
-            changed += _set(store, leader, state)
+            settled = replace(leader, state=state)
+            told_by = _audited(leader, settled, "leader.settle", SYSTEM, now)
+            changed += _set(store, leader, state, told_by)
     return changed
 
 
-def _set(store: Store, leader: Leader, state: LeaderState) -> bool:
+def _set(store: Store, leader: Leader, state: LeaderState, told_by: Put) -> bool:
     try:
-        store.commit([Put(replace(leader, state=state))])
+        store.commit([Put(replace(leader, state=state)), told_by])
     except Conflict:
         return False
     return True
+
+
+def _audited(before: Leader | None, after: Leader, action: str, who: str, now: int) -> Put:
+    revision = before.version if before else 0
+    return audited(who, action, after.leader, told(before), told(after), ts=now, revision=revision)
 
 
 def _with_shares_or_work(store: Store) -> set[str]:

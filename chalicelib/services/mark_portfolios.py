@@ -9,19 +9,21 @@ from chalicelib.domain.errors import Conflict, PapercopyError
 from chalicelib.domain.mark_sheet import MARKS_MAX, mark_sheet, marks_on
 from chalicelib.domain.market import Market
 from chalicelib.domain.money import MICROS, price_nearest
-from chalicelib.domain.portfolio import Head
 from chalicelib.domain.registry import Heartbeat, Mark, MarkScope, MarkSheet, PortfolioRef
-from chalicelib.keyspace import head_key, mark_sheet_key
+from chalicelib.keyspace import mark_sheet_key
 from chalicelib.ports import Clock, LastTrades, Metrics, Midpoints, Put, Store
 from chalicelib.services.heartbeats import beat
-from chalicelib.services.portfolios import all_portfolios, positions_of
+from chalicelib.services.kept_marks import keep_sheet
+from chalicelib.services.look_back import awaiting_marks
+from chalicelib.services.portfolio_states import PortfolioStates
+from chalicelib.services.portfolios import all_portfolios
 from chalicelib.services.resolve_markets import ResolveMarkets
 
 SHADOWS_MS = 300_000
 EARLY_MS = 5_000
 """A cycle that starts this much before its time is on time: schedules are not exact."""
 PAID_MAX = 20_000
-PORTFOLIOS_CACHED_MAX = 1_000
+_MINUTE_MS = 60_000
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class MarkPortfolios:
 
     A token is worth its midpoint; without a book what its market paid, or would pay unless that
     is disputed, else its last trade, else its last mark. Positions are read again only when their
-    portfolio's head changed.
+    portfolio's head changed. Shadows' cycles also mark what skipped signals will be valued at.
     """
 
     def __init__(
@@ -48,29 +50,33 @@ class MarkPortfolios:
         metrics: Metrics,
         resolve: ResolveMarkets | None = None,
         last_trades: LastTrades | None = None,
+        states: PortfolioStates | None = None,
     ) -> None:
         self._store = store
+        self._states = states or PortfolioStates(store)
         self._midpoints = midpoints
         self._clock = clock
         self._metrics = metrics
         self._resolve = resolve
         self._last_trades = last_trades
-        self._read: dict[tuple[str, int], tuple[int, dict[str, _Held]]] = {}
+        self._kept: dict[MarkScope, int] = {}
         self._paid: dict[str, int] = {}
 
     def __call__(self, *, shadows: bool = True) -> int:
         """The number of tokens marked; `shadows` False leaves those of shadows to another cycle.
 
-        Raises Retryable when the venue did not answer.
+        That one also keeps the minute's sheets. Raises Retryable when the venue did not answer.
         """
         now = self._clock.now_ms()
         portfolios = all_portfolios(self._store)
         executed = self._held(ref for ref in portfolios if ref.kind != "shadow")
-        marked, left_out = self._mark("latest", executed, now)
+        marked, left_out = self._mark("latest", executed, now, keep=shadows)
         if shadows and self._shadows_due(now):
             held = self._held(ref for ref in portfolios if ref.kind == "shadow")
+            for row in awaiting_marks(self._store):
+                held.setdefault(row.token_id, _Held(row.shares, 0))
             only = {token: part for token, part in held.items() if token not in executed}
-            more, less = self._mark("shadows", only, now)
+            more, less = self._mark("shadows", only, now, keep=True)
             marked, left_out = marked + more, left_out + less
         detail = f"{marked} tokens" + (f", {left_out} left out" if left_out else "")
         beat(self._store, Heartbeat("marks", now, True, detail))
@@ -80,7 +86,9 @@ class MarkPortfolios:
         sheet = self._sheet("shadows")
         return sheet is None or now - sheet.ts >= SHADOWS_MS - EARLY_MS
 
-    def _mark(self, scope: MarkScope, held: Mapping[str, _Held], now: int) -> tuple[int, int]:
+    def _mark(
+        self, scope: MarkScope, held: Mapping[str, _Held], now: int, *, keep: bool
+    ) -> tuple[int, int]:
         """(tokens with a fresh mark, tokens beyond MARKS_MAX, the least valuable ones)."""
         sheet = self._sheet(scope)
         known = {mark.token_id: mark for mark in marks_on(sheet)} if sheet else {}
@@ -91,13 +99,21 @@ class MarkPortfolios:
         prices = self._prices(tokens, held, known)
         fresh = {token: Mark(token, price, now) for token, price in prices.items()}
         marks = [{**known, **fresh}[t] for t in sorted(tokens) if t in fresh or t in known]
-        version = sheet.version if sheet else 0
+        made = mark_sheet(marks, now, scope, sheet.version if sheet else 0)
         try:
-            self._store.commit([Put(mark_sheet(marks, now, scope, version))])
+            self._store.commit([Put(made)])
         except Conflict:
             # Another cycle marked the same tokens moments ago.
             return 0, left_out
+        if keep:
+            self._keep(made)
         return len(fresh), left_out
+
+    def _keep(self, sheet: MarkSheet) -> None:
+        minute = sheet.ts // _MINUTE_MS
+        if self._kept.get(sheet.scope) != minute:
+            keep_sheet(self._store, sheet)
+            self._kept[sheet.scope] = minute
 
     def _sheet(self, scope: MarkScope) -> MarkSheet | None:
         return self._store.get(MarkSheet, mark_sheet_key(scope))
@@ -115,22 +131,14 @@ class MarkPortfolios:
         return held
 
     def _positions(self, ref: PortfolioRef) -> dict[str, _Held]:
-        name = (ref.portfolio_id, ref.epoch)
-        head = self._store.get(Head, head_key(*name))
-        version = head.version if head else 0
-        read = self._read.get(name)
-        if head and read and read[0] == version:
-            return read[1]
+        state = self._states.of(ref)
         held: dict[str, _Held] = {}
-        for position in positions_of(self._store, *name):
+        for position in state.positions if state else ():
             if not position.shares:
                 continue
             paid = max(0, price_nearest(position.cost, position.shares))
             part = held.setdefault(position.token_id, _Held(0, min(paid, MICROS)))
             part.shares += abs(position.shares)
-        self._read[name] = (version, held)
-        while len(self._read) > PORTFOLIOS_CACHED_MAX:
-            del self._read[next(iter(self._read))]
         return held
 
     def _prices(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.market import Market
@@ -17,6 +18,7 @@ from chalicelib.domain.market_lists import (
 from chalicelib.domain.reasons import Reason
 from chalicelib.keyspace import market_lists_key
 from chalicelib.ports import Clock, Put, Store, stored
+from chalicelib.services.audit import audited, told
 from chalicelib.services.portfolios import ACCOUNT
 
 REFRESH_MS = 5_000
@@ -78,23 +80,29 @@ class ChangeMarketLists:
     ) -> ListChange:
         """Raises InvalidInput naming the field, Conflict when others keep changing the lists."""
         entry = list_entry(listing, kind, value, by=who, ts=self._clock.now_ms(), note=note)
-        return self._change(entry, account_id, add=True)
+        return self._change(entry, account_id, with_entry, "market_lists.add")
 
     def remove(
         self, listing: str, kind: str, value: str, *, who: str, account_id: str = ACCOUNT
     ) -> ListChange:
         """Raises InvalidInput naming the field, Conflict when others keep changing the lists."""
         entry = list_entry(listing, kind, value, by=who, ts=self._clock.now_ms())
-        return self._change(entry, account_id, add=False)
+        return self._change(entry, account_id, without_entry, "market_lists.remove")
 
-    def _change(self, entry: ListEntry, account_id: str, *, add: bool) -> ListChange:
+    def _change(
+        self,
+        entry: ListEntry,
+        account_id: str,
+        change: Callable[[MarketLists, ListEntry], MarketLists],
+        action: str,
+    ) -> ListChange:
         for _ in range(ROUNDS_MAX):
             before = stored_lists(self._store, account_id)
-            after = with_entry(before, entry) if add else without_entry(before, entry)
+            after = change(before, entry)
             if after == before:
                 return ListChange(entry.by, entry.ts, before, before)
             try:
-                self._store.commit([Put(after)])
+                self._store.commit([Put(after), _audited(before, after, entry, action)])
             except Conflict:
                 continue
             return ListChange(entry.by, entry.ts, before, stored(after))
@@ -104,3 +112,20 @@ class ChangeMarketLists:
 def stored_lists(store: Store, account_id: str = ACCOUNT) -> MarketLists:
     """An account's lists, empty ones where nothing is stored."""
     return store.get(MarketLists, market_lists_key(account_id)) or MarketLists(account_id)
+
+
+def _audited(before: MarketLists, after: MarketLists, entry: ListEntry, action: str) -> Put:
+    """What a change did to one entry; the lists may be long."""
+    subject = f"{entry.listing} {entry.kind} {entry.value}"
+    gone = tuple(one for one in before.entries if one not in after.entries)
+    new = tuple(one for one in after.entries if one not in before.entries)
+    return audited(
+        entry.by,
+        action,
+        subject,
+        told(replace(before, entries=gone)) if gone else "",
+        told(replace(after, entries=new)) if new else "",
+        ts=entry.ts,
+        revision=before.version,
+        account_id=before.account_id,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chalicelib.domain.consumption import Taken
 from chalicelib.domain.fee import FeeSchedule
-from chalicelib.domain.paper_order import Order, Outcome, fill_and_kill, placed
+from chalicelib.domain.paper_order import Order, Outcome, fill_and_kill, placed, refused
 from chalicelib.domain.resting_order import cancelled, followed
 from chalicelib.domain.tape import Tape
 from chalicelib.ports import Books, Clock
@@ -26,12 +26,15 @@ class PaperExecutor:
         self._clock = clock
 
     def submit(self, order: Order, schedule: FeeSchedule, taken: Sequence[Taken] = ()) -> Outcome:
-        """What the order met at its placement.
+        """What the order met at its placement; nothing where a safety cap forbids to place it.
 
         Raises TapeAwaited, or Retryable while the venue's book cannot be had, at most
         VENUE_WAIT_MS_MAX after the placement time; then the order ends unfilled and says that
         there was no book.
         """
+        never_placed = refused(order)
+        if never_placed:
+            return never_placed
         ts = order.ts_placed
         outcome = placed(order, self._tapes.covering(order.token_id, ts, ts), schedule)
         if outcome is not None:

@@ -15,7 +15,7 @@ from chalicelib.domain.errors import Conflict, Retryable
 from chalicelib.domain.identifiers import is_combo
 from chalicelib.domain.ledger import Entry, EntryKind
 from chalicelib.domain.money import MICROS, cash_floor
-from chalicelib.domain.portfolio import Head, Position, apply_entry
+from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.registry import (
     HeldToken,
     Leader,
@@ -26,6 +26,7 @@ from chalicelib.domain.registry import (
 )
 from chalicelib.keyspace import entry_key, key_of, leader_key
 from chalicelib.ports import Put, Require, Store, Write
+from chalicelib.services.fold_shadow import folded_in
 from chalicelib.services.holdings_sheets import sheets_of
 from chalicelib.services.portfolios import (
     entries_from,
@@ -291,7 +292,7 @@ def _book(
         if positions is None or shadow is None:
             positions = {t: position_of(store, head, t, leader.leader) for t in tokens}
             shadow = owed.shadow(store, positions)
-        writes: list[Write] = []
+        entries: list[Entry] = []
         for token in tokens:
             delta = owed.shares(token) - shadow.get(token, 0)
             if abs(delta) < least or (owed.refused and token not in owed.held):
@@ -302,12 +303,13 @@ def _book(
             worth = cash_floor(abs(delta), price_for(owed.held.get(token), position, prices))
             name = f"holdings/{leader.holdings_read}/{token}"
             entry = _difference(head, position, owed.kind, name, delta, worth, as_of)
-            head, position = apply_entry(head, position, entry)
-            writes += [Put(entry), Put(position)]
-        if not writes:
+            entries.append(replace(entry, seq=head.entries + len(entries)))
+        if not entries:
             return True
+        present = {token: positions[token] for token in tokens if token in positions}
+        folded, moved = folded_in(store, head, present, entries)
         try:
-            store.commit([*writes, Put(head), Require(key_of(leader), leader.version)])
+            store.commit([*moved, Put(folded), Require(key_of(leader), leader.version)])
         except Conflict:
             if not _is_current(store, leader):
                 return False
@@ -344,8 +346,8 @@ def book_difference(
             return True
         worth = cash_floor(abs(delta), price_for(held, position, prices))
         entry = _difference(head, position, kind, name, delta, worth, as_of)
-        head, position = apply_entry(head, position, entry)
-        writes: list[Write] = [Put(entry), Put(position), Put(head)]
+        head, moved = folded_in(store, head, {token: position}, [entry])
+        writes: list[Write] = [*moved, Put(head)]
         try:
             store.commit([*writes, Require(key_of(leader), leader.version)])
         except Conflict:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from chalicelib.domain import registry
 from chalicelib.domain.errors import Conflict, Retryable
 from chalicelib.domain.identifiers import fill_id, trade_id
 from chalicelib.domain.ledger import Entry
-from chalicelib.domain.portfolio import Head, Position, apply_entry
+from chalicelib.domain.portfolio import Head, Position
+from chalicelib.domain.records import replace
 from chalicelib.domain.registry import Leader, PortfolioRef
 from chalicelib.domain.trade import Increment, Trade
 from chalicelib.keyspace import entry_key, key_of, leader_key
 from chalicelib.ports import Put, Require, Store, Write
+from chalicelib.services.fold_shadow import folded_in
 from chalicelib.services.holdings_checks import doubt_booked
 from chalicelib.services.portfolios import (
     entries_from,
@@ -66,7 +66,9 @@ def post_shadow(store: Store, trade: Trade, increment: Increment) -> int | None:
         pre_sell = None
         if trade.side == "SELL":
             pre_sell = _held_before(store, ref, position, key.sk, _other_side(leader, trade))
-        writes: list[Write] = [*_writes(trade, increment, reference, head, position, pre_sell)]
+        entries = _entries(trade, increment, reference, head, pre_sell)
+        after, moved = folded_in(store, head, {trade.token_id: position}, entries)
+        writes: list[Write] = [*moved, Put(_counted(after, increment))]
         # A reading of his holdings counts what was posted before it; nothing may slip in beside it.
         writes.append(Require(key_of(leader), leader.version))
         try:
@@ -111,14 +113,10 @@ def _held_before(
     return max(0, position.shares - after)
 
 
-def _writes(
-    trade: Trade,
-    increment: Increment,
-    reference: str,
-    head: Head,
-    position: Position,
-    pre_sell: int | None,
-) -> list[Put]:
+def _entries(
+    trade: Trade, increment: Increment, reference: str, head: Head, pre_sell: int | None
+) -> list[Entry]:
+    """The entry of what moved and, where a fee was paid, its fee entry."""
     sign = 1 if trade.side == "BUY" else -1
     change = Entry(
         portfolio_id=head.portfolio_id,
@@ -135,23 +133,18 @@ def _writes(
         pre_sell=pre_sell,
         wallet=trade.wallet,
     )
-    entries = [change]
-    if increment.fee:
-        entries.append(
-            replace(
-                change,
-                seq=head.entries + 1,
-                kind="FEE",
-                shares=0,
-                cash=-increment.fee,
-                pre_sell=None,
-            )
-        )
-    for entry in entries:
-        head, position = apply_entry(head, position, entry)
-    head = replace(
+    if not increment.fee:
+        return [change]
+    fee = replace(
+        change, seq=head.entries + 1, kind="FEE", shares=0, cash=-increment.fee, pre_sell=None
+    )
+    return [change, fee]
+
+
+def _counted(head: Head, increment: Increment) -> Head:
+    """The head knowing one more trade of the leader, once for all its increments."""
+    return replace(
         head,
         trades=head.trades + (1 if increment.seq == 0 else 0),
         ts_last_trade=max(head.ts_last_trade, increment.ts_block),
     )
-    return [*(Put(entry) for entry in entries), Put(position), Put(head)]

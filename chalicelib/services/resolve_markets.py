@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from chalicelib.domain.errors import PapercopyError
 from chalicelib.domain.market import Market, Resolution, resolved
@@ -15,6 +16,8 @@ LOOKUPS_MS_MAX = 15_000
 """After this long no further market is asked for in one call: a schedule has less than a minute."""
 ASK_MS = 60_000
 ASKED_MAX = 5_000
+DECIDED_MAX = 20_000
+"""Tokens remembered as decided for good; forgotten ones are met again while somebody holds them."""
 
 
 class ResolveMarkets:
@@ -36,6 +39,12 @@ class ResolveMarkets:
         self._clock = clock
         self._metrics = metrics
         self._asked: dict[str, int] = {}
+        self._final: dict[str, Market] = {}
+
+    @property
+    def decided(self) -> Mapping[str, Market]:
+        """Market by token of what calls of this process found decided for good."""
+        return self._final
 
     def __call__(self, token_ids: Iterable[str]) -> dict[str, Market]:
         """Market by token as known afterwards; unknown ones are missing.
@@ -52,7 +61,11 @@ class ResolveMarkets:
             if market and (market.closed or not market.accepting_orders):
                 ended[market.condition_id] = market
         told = self._decided(list(ended.values()))
-        return {t: told.get(market.condition_id, market) for t, market in known.items() if market}
+        found = {t: told.get(market.condition_id, market) for t, market in known.items() if market}
+        self._final.update((t, m) for t, m in found.items() if m.resolution.final)
+        while len(self._final) > DECIDED_MAX:
+            del self._final[next(iter(self._final))]
+        return found
 
     def _due(self, known: Mapping[str, Market | None]) -> list[str]:
         """Tokens whose market is not decided for good, those that wait longest first."""
@@ -95,4 +108,8 @@ class ResolveMarkets:
 
     def _learn(self, market: Market, resolution: Resolution) -> Market:
         self._metrics.count("markets_resolved", int(resolution.final))
+        if resolution.final:
+            # The venue's own time; where it states none, when its answer was first read.
+            now = self._clock.now_ms()
+            resolution = replace(resolution, ts=min(resolution.ts or now, now))
         return self._directory.learn(market, lambda known: resolved(known, resolution))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.domain.errors import PapercopyError
-from chalicelib.ports import Store
+from chalicelib.ports import Clock, Store
 from chalicelib.services.check_holdings import CheckHoldings
 from chalicelib.services.holdings import ReadHoldings
 from chalicelib.services.ingest_activity import IngestActivity
@@ -16,9 +16,15 @@ class TendLeaders:
     """Events that wait, holdings to be read or compared, leaders of whom nothing is left."""
 
     def __init__(
-        self, store: Store, activity: IngestActivity, read: ReadHoldings, check: CheckHoldings
+        self,
+        store: Store,
+        activity: IngestActivity,
+        read: ReadHoldings,
+        check: CheckHoldings,
+        clock: Clock,
     ) -> None:
         self._store = store
+        self._clock = clock
         self._activity = activity
         self._read = read
         self._check = check
@@ -35,7 +41,7 @@ class TendLeaders:
             raise failures[0]
 
     def _states(self) -> int:
-        return settle_states(self._store)
+        return settle_states(self._store, self._clock.now_ms())
 
     def _events(self) -> int:
         return self._activity.retry_waiting(EVENTS_PER_CALL)

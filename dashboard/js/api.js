@@ -19,6 +19,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Is told `signed-out` when an answer says that a session is needed. */
+export const unauthorized = new EventTarget();
+
 async function problemOf(response) {
   const retryAfterMs = 1_000 * (Number(response.headers.get("retry-after")) || 0);
   let problem = {};
@@ -50,6 +53,7 @@ export async function fetchJson(url, { etag = null, signal } = {}) {
     throw new ApiError("No answer", { detail: "The server cannot be reached." });
   }
   if (response.status === 304) return null;
+  if (response.status === 401) unauthorized.dispatchEvent(new Event("signed-out"));
   if (!response.ok) throw await problemOf(response);
   try {
     return { value: await response.json(), etag: response.headers.get("etag") };
@@ -59,12 +63,36 @@ export async function fetchJson(url, { etag = null, signal } = {}) {
   }
 }
 
+/** Sends JSON, with further headers where given, and returns the JSON of the answer; throws an ApiError. */
+export async function postJson(url, body, headers = {}) {
+  const init = {
+    method: "POST",
+    headers: { accept: "application/json", "content-type": "application/json", ...headers },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+    credentials: "same-origin",
+  };
+  let response;
+  try {
+    response = await fetch(url, init);
+  } catch {
+    throw new ApiError("No answer", { detail: "The server cannot be reached." });
+  }
+  if (response.status === 401) unauthorized.dispatchEvent(new Event("signed-out"));
+  if (!response.ok) throw await problemOf(response);
+  return response.json();
+}
+
 const EMPTY = { value: null, confirmedAt: null, error: null };
+
+/** Pollers at work, and `change` whenever that set or what one of them knows changes. */
+export const polling = Object.assign(new EventTarget(), { pollers: new Set() });
 
 /**
  * Keeps one resource current.
  *
- * `snapshot` is `{url, intervalMs, value, confirmedAt, error}`: the last good value stays while requests fail;
+ * `url` may be a function of the value known so far, and `fold(before, answer)` makes the next value;
+ * `name` says in a sentence what it is. `snapshot` is `{url, intervalMs, value, confirmedAt, error}`: the last good value stays while requests fail;
  * `confirmedAt` is this browser's time of the last answer that proved it current, and `error` is
  * `{title, detail, status, since, failures, retryAt}` with `since` in server time.
  */
@@ -78,9 +106,13 @@ export class Poller {
   #request = null;
   #running = false;
   #listeners = new Set();
+  #holders = 0;
+  #fold;
 
-  constructor(url, isValid, { intervalMs = POLL_INTERVAL_MS, isFinal = () => false } = {}) {
+  constructor(url, isValid, { name = "", intervalMs = POLL_INTERVAL_MS, isFinal = () => false, fold = (before, answer) => answer } = {}) {
+    this.name = name;
     this.#url = url;
+    this.#fold = fold;
     this.#isValid = isValid;
     this.#intervalMs = intervalMs;
     this.#isFinal = isFinal;
@@ -100,26 +132,37 @@ export class Poller {
   start() {
     if (this.#running) return;
     this.#running = true;
+    polling.pollers.add(this);
     document.addEventListener("visibilitychange", this.#onVisibility);
     this.pollNow();
   }
 
-  /** Ends polling for good; a request under way is given up. */
+  /** Polls until the returned function was called by everybody who holds it. */
+  hold() {
+    this.#holders += 1;
+    this.start();
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holders -= 1;
+      if (this.#holders === 0) this.stop();
+    };
+  }
+
+  get isHeld() {
+    return this.#holders > 0;
+  }
+
+  /** Ends polling; a request under way is given up, what is known stays. */
   stop() {
     this.#running = false;
+    polling.pollers.delete(this);
+    polling.dispatchEvent(new Event("change"));
     document.removeEventListener("visibilitychange", this.#onVisibility);
     this.#clearTimer();
     this.#request?.abort();
     this.#request = null;
-  }
-
-  /** Points the poller at another query of the same resource; what was shown is dropped. */
-  setUrl(url) {
-    if (url === this.#url) return;
-    this.#url = url;
-    this.#etag = null;
-    this.#publish({ url, intervalMs: this.#intervalMs, ...EMPTY });
-    if (this.#running) this.pollNow();
   }
 
   /** Asks at once, replacing a request that is under way. */
@@ -133,7 +176,8 @@ export class Poller {
       REQUEST_TIMEOUT_MS,
     );
     try {
-      const answer = await fetchJson(this.#url, { etag: this.#etag, signal: request.signal });
+      const url = typeof this.#url === "function" ? this.#url(this.snapshot.value) : this.#url;
+      const answer = await fetchJson(url, { etag: this.#etag, signal: request.signal });
       if (this.#request === request) this.#accept(answer);
     } catch (error) {
       if (this.#request === request) this.#fail(error);
@@ -154,7 +198,8 @@ export class Poller {
       this.#etag = answer.etag;
       observeServerTime(answer.value.now);
     }
-    const value = answer ? answer.value : this.snapshot.value;
+    const before = this.snapshot.value;
+    const value = answer ? this.#fold(before, answer.value) : before;
     this.#publish({ ...this.snapshot, value, confirmedAt: Date.now(), error: null });
   }
 
@@ -197,5 +242,6 @@ export class Poller {
   #publish(snapshot) {
     this.snapshot = snapshot;
     for (const listener of this.#listeners) listener(snapshot);
+    polling.dispatchEvent(new Event("change"));
   }
 }

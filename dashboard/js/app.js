@@ -1,42 +1,39 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
-import { Attempts } from "./components/attempts.js";
-import { Completeness } from "./components/completeness.js";
 import { ConnectionBar } from "./components/connection.js";
-import { Fills } from "./components/fills.js";
 import { Header } from "./components/header.js";
-import { Headline } from "./components/headline.js";
-import { HealthStrip } from "./components/health.js";
 import { Intro, useIntro } from "./components/intro.js";
-import { Latency } from "./components/latency.js";
-import { Leaders } from "./components/leaders.js";
-import { Portfolios } from "./components/portfolios.js";
+import { Toasts } from "./components/toast.js";
 import { Warnings } from "./components/warnings.js";
-import { useFilter } from "./hooks.js";
+import { useRoute } from "./hooks.js";
 import { html } from "./html.js";
-import { attemptsUrl } from "./resources.js";
+import { pageOf } from "./pages/index.js";
 
-export function App({ resources }) {
-  const [filter, setFilter] = useFilter();
+export function App() {
+  const route = useRoute();
   const [introOpen, setIntroOpen] = useIntro();
-  useEffect(() => resources.attempts.setUrl(attemptsUrl(filter)), [filter]);
+  const { page, params } = pageOf(route.path);
+  useArrival(route.path.join("/"));
   return html`<a class="skip" href="#main" onClick=${skipToMain}>Skip to the content</a>
-    <${Header} resources=${resources} introOpen=${introOpen} setIntroOpen=${setIntroOpen} />
-    <main id="main" tabindex="-1">
+    <${Header} current=${page} introOpen=${introOpen} setIntroOpen=${setIntroOpen} />
+    <main id="main" tabindex="-1" class=${`page-${page.id}`}>
       ${introOpen ? html`<${Intro} close=${() => setIntroOpen(false)} />` : null}
-      <${Warnings} resources=${resources} />
-      <${HealthStrip} resources=${resources} />
-      <${Headline} resources=${resources} />
-      <div class="columns">
-        <${Portfolios} resources=${resources} />
-        <${Leaders} resources=${resources} />
-      </div>
-      <${Completeness} resources=${resources} />
-      <${Latency} resources=${resources} />
-      <${Fills} resources=${resources} />
-      <${Attempts} resources=${resources} filter=${filter} setFilter=${setFilter} />
+      <${Warnings} />
+      <${page.View} key=${route.path.join("/")} params=${params} query=${route.query} />
     </main>
-    <${ConnectionBar} resources=${resources} />`;
+    <${Toasts} />
+    <${ConnectionBar} />`;
+}
+
+/** A new page begins at its top, and with the focus where a screen reader reads it. */
+function useArrival(path) {
+  const before = useRef(path);
+  useEffect(() => {
+    if (before.current === path) return;
+    before.current = path;
+    scrollTo(0, 0);
+    document.querySelector("main h1")?.focus({ preventScroll: true });
+  }, [path]);
 }
 
 /** The hash holds the route and its filter, so the skip link moves the focus instead of the hash. */

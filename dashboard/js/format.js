@@ -53,6 +53,41 @@ export function signedPercent(part, whole) {
   return `${sign}${TWO.format(Math.abs(rounded))}\u00a0%`;
 }
 
+/** Part of whole as "4.2 %", without a sign; NONE when there is no whole. */
+export function percent(part, whole, decimals = 1) {
+  if (!isNumber(part) || !isNumber(whole) || whole <= 0) return NONE;
+  return `${((part / whole) * 100).toFixed(decimals)}\u00a0%`;
+}
+
+/** A fraction in micros as "4.2 %". */
+export function fraction(micros, decimals = 1) {
+  return isNumber(micros) ? percent(micros, MICROS, decimals) : NONE;
+}
+
+/** A fraction in micros as "+4.2 %". */
+export function signedFraction(micros) {
+  return isNumber(micros) ? signedPercent(micros, MICROS) : NONE;
+}
+
+/** An amount for an axis: "1,250", "12.5k", "3.1M"; decimals only where they tell something. */
+export function axisAmount(micros) {
+  const value = micros / MICROS;
+  const size = Math.abs(value);
+  const sign = value < 0 ? MINUS : "";
+  if (size >= 1_000_000) return `${sign}${trimmed(size / 1_000_000, 2)}M`;
+  if (size >= 100_000) return `${sign}${trimmed(size / 1_000, 1)}k`;
+  return sign + new Intl.NumberFormat("en-US", { maximumFractionDigits: size >= 100 ? 1 : 2 }).format(size);
+}
+
+const trimmed = (value, decimals) => String(Number(value.toFixed(decimals)));
+
+/** Micros per share as cents with a sign: 4000 → "+0.40¢". */
+export function signedCents(micros) {
+  if (!isNumber(micros)) return NONE;
+  const rounded = Math.round(micros / 100);
+  return `${rounded > 0 ? "+" : rounded < 0 ? MINUS : ""}${TWO.format(Math.abs(rounded) / 100)}\u00a2`;
+}
+
 /** Price per share: three decimals, a fourth if it is needed, padded so that columns align. */
 export function price(micros) {
   if (!isNumber(micros)) return NONE;

@@ -3,16 +3,22 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ApiError, fetchJson, REQUEST_TIMEOUT_MS } from "./api.js";
 import { everySecond } from "./clock.js";
 import { appendOlderPage, mergeFirstPage } from "./feed.js";
-import { readFilter, writeFilter } from "./route.js";
+import { hashOf, hashWith, readRoute } from "./route.js";
 
-/** The poller's current snapshot, re-rendering on every new one. */
+/** The poller's current snapshot, re-rendering on every new one; it polls while somebody shows it. */
 export function useSnapshot(poller) {
-  const [snapshot, setSnapshot] = useState(poller.snapshot);
+  const [, redraw] = useState(0);
   useEffect(() => {
-    setSnapshot(poller.snapshot);
-    return poller.subscribe(setSnapshot);
+    const shown = poller.snapshot;
+    const unsubscribe = poller.subscribe(() => redraw((turn) => turn + 1));
+    const release = poller.hold();
+    if (poller.snapshot !== shown) redraw((turn) => turn + 1);
+    return () => {
+      unsubscribe();
+      release();
+    };
   }, [poller]);
-  return snapshot;
+  return poller.snapshot;
 }
 
 /** A text computed from the time; re-renders only in the second in which it changes. */
@@ -33,20 +39,50 @@ export function useTicking(compute) {
   return text;
 }
 
-/** The filter in the URL hash, and its setter. */
-export function useFilter() {
-  const [filter, setFilter] = useState(readFilter);
+const routeChanges = new EventTarget();
+
+/** The route in the URL hash, wherever it is changed. */
+export function useRoute() {
+  const [route, setRoute] = useState(readRoute);
   useEffect(() => {
-    const follow = () => setFilter(readFilter());
+    const follow = () => setRoute(readRoute());
     addEventListener("hashchange", follow);
-    return () => removeEventListener("hashchange", follow);
+    routeChanges.addEventListener("change", follow);
+    return () => {
+      removeEventListener("hashchange", follow);
+      routeChanges.removeEventListener("change", follow);
+    };
   }, []);
-  const change = (part) => {
-    const next = { ...filter, ...part };
-    writeFilter(next);
-    setFilter(next);
-  };
-  return [filter, change];
+  return route;
+}
+
+/** Changes filters of the present page without a history entry: stepping back leaves the page. */
+export function setQuery(query) {
+  history.replaceState(null, "", hashWith(query));
+  routeChanges.dispatchEvent(new Event("change"));
+}
+
+/** The filters in the address and the function that changes some of them. */
+export function useQuery() {
+  return [useRoute().query, setQuery];
+}
+
+/** Goes to another page. */
+export function goTo(path, query = {}) {
+  location.hash = hashOf(path, query);
+}
+
+/** The value of a media query, following its changes. */
+export function useMedia(media) {
+  const [matches, setMatches] = useState(() => matchMedia(media).matches);
+  useEffect(() => {
+    const list = matchMedia(media);
+    const follow = () => setMatches(list.matches);
+    follow();
+    list.addEventListener("change", follow);
+    return () => list.removeEventListener("change", follow);
+  }, [media]);
+  return matches;
 }
 
 /**
@@ -63,10 +99,13 @@ export function useFeed(snapshot, idOf, olderUrl) {
   }
   const current = feed.current;
   if (snapshot.value && current.page !== snapshot.value) {
-    const { rows, restarted } = mergeFirstPage(current.rows, snapshot.value.items, idOf);
+    const { items, next_cursor: cursor } = snapshot.value;
+    // A first page that ends before its first match says nothing about the older rows.
+    const unread = items.length === 0 && cursor && current.rows.length > 0;
+    const { rows, restarted } = unread ? { rows: current.rows } : mergeFirstPage(current.rows, items, idOf);
     current.rows = rows;
     current.page = snapshot.value;
-    if (restarted) current.cursor = snapshot.value.next_cursor;
+    if (restarted) current.cursor = cursor;
     current.first ??= new Set(rows.map(idOf));
   }
 

@@ -1,12 +1,12 @@
 import { render } from "preact";
 
-import { App } from "./app.js";
+import { Root } from "./components/sign-in.js";
 import { html } from "./html.js";
-import { createResources } from "./resources.js";
-import { readFilter } from "./route.js";
+import { redeem, takeReason, takeToken } from "./session.js";
 
-const resources = createResources(readFilter());
+const token = takeToken();
+let reason = takeReason();
+if (token) await redeem(token).catch((error) => (reason = error.detail || error.message));
 const root = document.getElementById("app");
 root.replaceChildren();
-render(html`<${App} resources=${resources} />`, root);
-for (const poller of Object.values(resources)) poller.start();
+render(html`<${Root} reason=${reason} />`, root);

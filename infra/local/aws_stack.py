@@ -45,6 +45,10 @@ class AwsStack:
     def url(self) -> str:
         return f"{self._engine.api_url}/"
 
+    def sign_in_link(self) -> str:
+        assert self._engine.sign_in is not None
+        return self._engine.sign_in.link()
+
     def follow(self, wallets: Sequence[tuple[str, str]]) -> None:
         for wallet, name in wallets:
             self.services.follow([wallet], name)

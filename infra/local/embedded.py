@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from chalice.app import Chalice
 
+from chalicelib.adapters.admin_token import AdminToken, file_token
 from chalicelib.adapters.clock import SystemClock
 from chalicelib.adapters.codec import to_text
 from chalicelib.adapters.embedded.quarantine import FileQuarantine
@@ -23,14 +24,25 @@ from chalicelib.adapters.embedded.queue import MemoryFillQueue
 from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.adapters.embedded.workflows import TimerWorkflows
 from chalicelib.adapters.metrics import CountingMetrics
+from chalicelib.api.auth import auth
+from chalicelib.api.configuring import configuring
+from chalicelib.api.desk import Desk
+from chalicelib.api.followed import followed
+from chalicelib.api.guard import Door, secure
 from chalicelib.api.reading import VERSION, Sources, reading
+from chalicelib.api.records import Keeping, records
+from chalicelib.api.throttle import Throttle
+from chalicelib.api.trading import trading
+from chalicelib.api.watching import watching
 from chalicelib.bootstrap import (
     Ports,
     Services,
     announce_mode,
     market_watch_on,
     node_on,
+    office_on,
     services_on,
+    shown_venue_on,
     venue_on,
     watcher_on,
 )
@@ -38,9 +50,11 @@ from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.domain.evidence import FillMessage
 from chalicelib.domain.registry import Heartbeat
 from chalicelib.services.catch_up import request_catch_up
+from chalicelib.services.config_tests import ConfigTests
 from chalicelib.services.heartbeats import beat
 from chalicelib.services.manage_leaders import leaders
 from chalicelib.services.poll_leader import rewind_cursors
+from chalicelib.services.sign_outs import SignOuts
 from chalicelib.services.verify_trades import softly
 from chalicelib.settings import Environment
 from chalicelib.watcher.fills_told import FillsTold
@@ -49,6 +63,7 @@ from chalicelib.watcher.runner import Watcher
 from infra.chalice_files import PROJECT_ROOT
 from infra.local.http_server import HttpServer
 from infra.local.poll_pool import PollPool
+from infra.local.sign_in import ADDRESS_FILE, LocalSignIn, folder_key
 
 # Not under "papercopy": Chalice silences the logger of that name.
 log = logging.getLogger(__name__)
@@ -63,6 +78,8 @@ VERIFY_S = 2
 TEND_S = 15
 MARK_S = 30
 MEASURE_S = 20
+LOOK_BACK_S = 60
+LEDGERS_S = 300
 SYNC_S = 900
 SYNC_TURNS_MAX = 10
 EXPIRE_S = 600
@@ -104,6 +121,7 @@ class EmbeddedEngine:
         InvalidInput or Permanent for an environment or a file that cannot work.
         """
         self.env = env
+        self._folder = folder
         self.clock = SystemClock()
         self.metrics = CountingMetrics()
         self._stop = threading.Event()
@@ -114,7 +132,14 @@ class EmbeddedEngine:
         self._markets: MarketWatch | None = None
         # Errors go to this process's log; Chalice would take the terminal for itself.
         self._api = Chalice(app_name="papercopy", configure_logs=False)
+        secure(self._api)
+        self._api.register_blueprint(auth)
         self._api.register_blueprint(reading)
+        self._api.register_blueprint(records)
+        self._api.register_blueprint(followed)
+        self._api.register_blueprint(trading)
+        self._api.register_blueprint(configuring)
+        self._api.register_blueprint(watching)
         with ExitStack() as taken:
             # Whatever fails below, the folder, the port and the file are given back.
             taken.callback(lock_folder(folder).close)
@@ -126,6 +151,12 @@ class EmbeddedEngine:
                 unknown=HTTPStatus.NOT_FOUND,
             )
             taken.callback(self._site.stop)
+            self.sign_in = LocalSignIn(self._site.port, folder_key(folder), self.clock.now_ms)
+            self._site.put_before(self.sign_in)
+            self._address = folder / ADDRESS_FILE
+            taken.callback(self._address.unlink, missing_ok=True)
+            file_token(folder)
+            self._admin = AdminToken(lambda: file_token(folder), self.clock.now_ms)
             self.store = SqliteStore(folder / "papercopy.sqlite3")
             taken.callback(self.store.close)
             self.queue = MemoryFillQueue(self.clock)
@@ -168,6 +199,10 @@ class EmbeddedEngine:
         """Where the dashboard is."""
         return f"{self._site.url}/"
 
+    def sign_in_link(self) -> str:
+        """A link that opens the dashboard and signs in once."""
+        return self.sign_in.link()
+
     def follow(self, wallets: Sequence[tuple[str, str]]) -> None:
         """Follow these (address, name) pairs. Raises InvalidInput for a bad address."""
         for wallet, name in wallets:
@@ -177,6 +212,25 @@ class EmbeddedEngine:
         """Start everything; what an earlier process left unfinished is finished first."""
         Sources.read = lambda: self.services.read
         Sources.health = self._health
+        Keeping.reset = lambda: self.services.reset_paper
+        Keeping.exports = lambda: self.services.exports
+        Keeping.read = lambda: self.services.read
+        Keeping.token = lambda: self._admin
+        office = office_on(
+            self.ports,
+            self.services,
+            self.env,
+            shown_venue_on(self.env, self.clock, self.metrics),
+            self._start_test,
+            self._health,
+            self._system,
+        )
+        Desk.office = lambda: office
+        sign_outs = SignOuts(self.store, self.clock)
+        Door.access = lambda: self.sign_in.access
+        Door.sign_outs = lambda: sign_outs
+        Door.now_ms = self.clock.now_ms
+        Door.throttle = Throttle()
         announce_mode(self.services.rules, log.info, log.warning)
         # What was queued in memory when an earlier process died is polled again.
         rewind_cursors(self.store, CATCH_UP_SECONDS)
@@ -187,8 +241,10 @@ class EmbeddedEngine:
         self._spawn("sweep", lambda: self._every(SWEEP_S, self._sweep))
         self._spawn("leaders", lambda: self._every(TEND_S, self.services.tend_leaders))
         self._spawn("verify", lambda: self._every(VERIFY_S, self._verify))
-        self._spawn("marks", lambda: self._every(MARK_S, self.services.mark_portfolios))
+        self._spawn("marks", lambda: self._every(MARK_S, self._mark))
         self._spawn("measure", lambda: self._every(MEASURE_S, self.services.measure))
+        self._spawn("look-back", lambda: self._every(LOOK_BACK_S, self.services.look_back))
+        self._spawn("ledgers", lambda: self._every(LEDGERS_S, self.services.check_ledgers))
         self._spawn("expire", lambda: self._every(EXPIRE_S, self._expire))
         self._spawn("poll", self._poll_rounds)
         for number in range(POLLERS):
@@ -196,6 +252,7 @@ class EmbeddedEngine:
         self._spawn("watcher", self._watch)
         self._spawn("markets", self._watch_markets)
         self._site.start()
+        self._address.write_text(self.url)
 
     def stop(self) -> None:
         """Stop in order, within STOP_S and the answers under way.
@@ -310,6 +367,12 @@ class EmbeddedEngine:
             if self.services.sync_markets.finished or self._stop.is_set():
                 return
 
+    def _mark(self) -> None:
+        self.services.mark_portfolios()
+        self.services.tend_portfolios()
+        self.services.settle_markets()
+        self.services.mark_days()
+
     def _sweep(self) -> None:
         self.services.sweep(OVERDUE_MS)
 
@@ -354,11 +417,11 @@ class EmbeddedEngine:
         watcher = self._watcher
         return self.watching and watcher is not None and watcher.explains(tx_hash)
 
-    def _fill_seen(self, token_id: str, ts_seen: int) -> None:
+    def _fill_seen(self, token_id: str, ts_seen: int, leader: str) -> None:
         """A leader traded this token: its book is worth recording."""
         markets = self._markets
         if markets is not None:
-            markets.fill_seen(token_id, ts_seen)
+            markets.fill_seen(token_id, ts_seen, leader)
 
     def _watch_markets(self) -> None:
         asyncio.run(self._watch_markets_until_stopped())
@@ -378,19 +441,43 @@ class EmbeddedEngine:
         for leader in woken:
             self.poll_ticks.send([leader], [0])
 
-    def _health(self) -> dict[str, Any]:
-        facts = {
+    def _facts(self) -> dict[str, Any]:
+        return {
             "engine": "embedded",
             "stage": self.env.stage,
             "version": VERSION,
             "venue": self.env.venue,
         }
-        queues = {
+
+    def _queues(self) -> dict[str, Any]:
+        return {
             "fills": self.queue.depth(),
             "dead": len(self.queue.dead()),
             "failures": self.metrics.snapshot().get("messages_quarantined", 0),
         }
-        return self.services.read.health(facts, queues)
+
+    def _health(self) -> dict[str, Any]:
+        return self.services.read.health(self._facts(), self._queues())
+
+    def _system(self) -> dict[str, Any]:
+        stored = sum(file.stat().st_size for file in self._folder.glob("papercopy.sqlite3*"))
+        sizes = [{"table": "all", "items": None, "bytes": stored}]
+        return self.services.read.system(self._facts(), self._queues(), sizes)
+
+    def _start_test(self, ref: str) -> None:
+        """Replay in a thread of its own; one that is cut off by the end counts as failed later."""
+        from chalicelib.replay.last import replayed_job
+
+        tests, replay = ConfigTests(self.store, self.clock), replayed_job(self.store, self.clock)
+
+        def body() -> None:
+            try:
+                tests.run(ref, replay)
+            except PapercopyError as error:
+                if not self._stop.is_set():
+                    log.warning("test of a configuration: %s", error)
+
+        threading.Thread(target=body, name="config-test", daemon=True).start()
 
     def _answer(self, event: dict[str, Any]) -> dict[str, Any]:
         """The API as API Gateway would call it; Chalice serves one request at a time."""

@@ -18,6 +18,7 @@ from botocore.httpsession import URLLib3Session
 from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
+from chalicelib.adapters.clock import SystemClock
 from infra.chalice_files import PROJECT_ROOT
 from infra.deploy import Deployment, Target
 from infra.functions import APP_NAME
@@ -38,6 +39,7 @@ from infra.local.poller import Pollers
 from infra.local.queues import Doorbells, patch_sqs, queue_depths
 from infra.local.rest_api import patch_api_gateway
 from infra.local.schedules import Ticker
+from infra.local.sign_in import LocalSignIn, new_key
 from infra.local.stack_gaps import patch_cloudformation
 from infra.local.workflows import patch_step_functions, running_executions, stop_executions
 
@@ -97,6 +99,7 @@ class AwsEngine:
         self._http: HttpServer | None = None
         self._build_root: Path | None = None
         self._resources: list[str] | None = None
+        self.sign_in: LocalSignIn | None = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -142,11 +145,22 @@ class AwsEngine:
         functions, sqs = self.client("lambda"), self.client("sqs")
         self._pollers = Pollers(sqs, functions, self._doorbells)
         self._ticker = Ticker(self.client("events"), functions, self.prefix, self._time_scale)
-        self.deploy()
         self._http = HttpServer(
             self._project / "dashboard", self._api_port, self._api_resources, self._invoke_api
         )
+        self._let_owner_in(self._http)
+        self.deploy()
         self._http.start()
+
+    def _let_owner_in(self, http: HttpServer) -> None:
+        """A signing key where the functions look for it, and links that are signed with it."""
+        key = new_key()
+        self.client("ssm").put_parameter(
+            Name=f"/{APP_NAME}/{self.stage}/auth/session_key", Value=key, Type="SecureString"
+        )
+        self.sign_in = LocalSignIn(http.port, key.encode(), SystemClock().now_ms)
+        http.put_before(self.sign_in)
+        self._given_environment["PUBLIC_ORIGIN"] = http.url
 
     def deploy(self) -> None:
         """Deploy, or deploy again, and follow what changed."""

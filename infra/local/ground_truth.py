@@ -6,19 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.adapters.clock import SystemClock
+from chalicelib.adapters.metrics import CountingMetrics
 from chalicelib.domain.identifiers import trade_id
 from chalicelib.domain.lane import Attempt
-from chalicelib.domain.portfolio import Position, fold
 from chalicelib.domain.trade import Trade, effective, live_legs, role_of, state_of
 from chalicelib.keyspace import day
 from chalicelib.ports import Store
+from chalicelib.services.check_ledger import CheckLedgers
 from chalicelib.services.manage_leaders import leaders
 from chalicelib.services.portfolios import (
     ACCOUNT,
     all_portfolios,
-    entries_from,
-    head_of,
-    opening_head,
     positions_of,
 )
 from infra.local.simulator_process import SimulatorProcess
@@ -166,28 +165,10 @@ def _check_positions(
 
 
 def ledgers_hold(store: Store) -> list[str]:
-    """Portfolios whose head or positions differ from the fold of their ledger."""
-    wrong = []
-    for ref in all_portfolios(store):
-        entries = entries_from(store, ref.portfolio_id, ref.epoch)
-        head = head_of(store, ref)
-        opened = opening_head(ref.portfolio_id, ref.kind, ref.leader, head.starting_cash)
-        folded, positions = fold(opened, entries)
-        if (folded.cash, folded.realized, folded.fees, folded.entries) != (
-            head.cash,
-            head.realized,
-            head.fees,
-            head.entries,
-        ):
-            wrong.append(f"{ref.portfolio_id}: the head is not the fold of its ledger")
-        for position in positions_of(store, ref.portfolio_id, ref.epoch):
-            other = positions.get((position.token_id, position.leader)) or Position(
-                ref.portfolio_id, ref.epoch, position.token_id, position.leader
-            )
-            if (other.shares, other.cost, other.realized) != (
-                position.shares,
-                position.cost,
-                position.realized,
-            ):
-                wrong.append(f"{ref.portfolio_id}: position {position.token_id[:12]} differs")
-    return wrong
+    """What differs between portfolios and the folds of their ledgers."""
+    check = CheckLedgers(store, SystemClock(), CountingMetrics())
+    return [
+        f"{ref.portfolio_id}: {what}"
+        for ref in all_portfolios(store)
+        for what in check.check(ref).wrong
+    ]

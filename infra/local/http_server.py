@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from infra.local.sign_in import LocalSignIn
 from infra.local.static_site import static_file
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         log.debug(format, *arguments)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """The path alone: a query may hold what only its sender should know."""
+        # What could not be read as a request has no path.
+        path = getattr(self, "path", "").partition("?")[0]
+        log.debug("%s %s %s", self.command, path, code)
 
     def do_GET(self) -> None:
         try:
@@ -314,8 +321,17 @@ class HttpServer:
         self._thread: threading.Thread | None = None
 
     @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
+
+    def put_before(self, sign_in: LocalSignIn) -> None:
+        """Let a local sign-in answer in front of the API."""
+        self.resources = sign_in.resources(self.resources)
+        self.invoke = sign_in.before(self.invoke)
 
     def start(self) -> None:
         self._thread = threading.Thread(

@@ -191,6 +191,8 @@ def _announce(asked: Launch, stack: Stack, say: Say) -> None:
     say(f"  detection {chain} (mode {mode}, from {system.mode_origin})")
     say(f"  following {followed} leader{'' if followed == 1 else 's'}")
     say(f"  data      {_shown(asked.folder)}")
+    say(f"  sign in   {stack.sign_in_link()}")
+    say("            works once; `.venv/bin/python -m infra.link` prints another")
     say("Ctrl-C stops it; the next start goes on where this one ended.")
 
 

@@ -5,6 +5,7 @@ as deployed for its stage, so a missing permission fails in a test and not on AW
 """
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,9 @@ _SERVICES = {
     "AWSStepFunctions": "states",
     "AmazonSSM": "ssm",
 }
+
+
+_INVOCATION = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
 
 class NotAllowed(RuntimeError):
@@ -90,15 +94,25 @@ class Permissions:
             _current.allowed = None
 
 
+def _needed(request: Any) -> list[tuple[str, str]]:
+    """What a handler's request needs, nothing where it is none of an AWS service we know."""
+    target = request.headers.get("X-Amz-Target")
+    if target:
+        target = target.decode() if isinstance(target, bytes) else target
+        return list(needs(target, json.loads(request.body or b"{}")))
+    invoked = _INVOCATION.search(str(request.url))
+    if invoked is None:
+        return []
+    return [("lambda:InvokeFunction", f"arn:aws:lambda:*:*:function:{invoked[1]}")]
+
+
 def check(request: Any) -> None:
     """Raise NotAllowed when a handler's request exceeds its policy; others pass."""
     allowed = getattr(_current, "allowed", None)
-    target = request.headers.get("X-Amz-Target")
-    if allowed is None or target is None:
+    if allowed is None:
         return
     name, statements = allowed
-    target = target.decode() if isinstance(target, bytes) else target
-    for action, resource in needs(target, json.loads(request.body or b"{}")):
+    for action, resource in _needed(request):
         if not any(
             action in statement["Action"]
             and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])

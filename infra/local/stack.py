@@ -30,6 +30,9 @@ class Stack(Protocol):
     def url(self) -> str:
         """Where the dashboard is."""
 
+    def sign_in_link(self) -> str:
+        """A link that opens the dashboard and signs in once."""
+
     def follow(self, wallets: Sequence[tuple[str, str]]) -> None:
         """Follow (address, name) pairs."""
 

@@ -357,3 +357,35 @@ def test_tags_and_game_start_are_kept() -> None:
     market = market_of_gamma(row, FeeSchedule())
     assert (market.category, market.tags) == ("sports", ("sports", "nba"))
     assert market.game_starts_at == market.closes_at == 1_770_494_400_000
+
+
+def test_the_venue_sorts_by_liquidity_itself() -> None:
+    http = gamma(ROWS[0], {"enableOrderBook": False}, {"conditionId": "x"}, ROWS[1])
+    found = Gamma(http, gamma(), gamma()).most_liquid(2)
+    assert found == [market_of_gamma(row, FeeSchedule()).tokens for row in ROWS[:2]]
+    assert Gamma(http, gamma(), gamma()).most_liquid(1) == found[:1]
+    asked = dict(http.calls[0][1])  # type: ignore[call-overload]
+    assert (asked["order"], asked["ascending"]) == ("liquidityNum", "false")
+    assert len(http.calls) == 2
+
+
+def test_the_most_liquid_go_over_as_many_pages_as_they_need() -> None:
+    pages = {"": ([ROWS[0]] * 100, "b"), "b": ([ROWS[1]] * 100, "c"), "c": ([ROWS[1]], None)}
+
+    def page(path: str, asked: object) -> object:
+        rows, cursor = pages[dict(asked).get("after_cursor", "")]  # type: ignore[call-overload]
+        return {"markets": rows, "next_cursor": cursor}
+
+    http = FakeHttp(page)
+    assert len(Gamma(http, gamma(), gamma()).most_liquid(150)) == 150
+    assert len(http.calls) == 2
+    assert len(Gamma(FakeHttp(page), gamma(), gamma()).most_liquid(500)) == 201
+
+
+def test_a_game_that_is_over_says_so_and_is_read_again_for_it() -> None:
+    event = ROWS[0]["events"][0] | {"ended": False, "live": True}  # type: ignore[index]
+    on = ROWS[0] | {"events": [event]}
+    over = ROWS[0] | {"events": [event | {"ended": True, "live": False}]}
+    assert not market_of_gamma(on, FeeSchedule()).game_ended
+    assert market_of_gamma(over, FeeSchedule()).game_ended
+    assert gamma_digest(on) != gamma_digest(over)

@@ -175,9 +175,11 @@ def test_recorded_resolutions() -> None:
         return load(SAMPLES / "data-v2" / name)["data"]  # type: ignore[index,no-any-return]
 
     [with_payouts] = rows("resolutions_with_payouts.json")
-    assert resolution_of_row(with_payouts) == Resolution("resolved", SECOND, True)
+    told = resolution_of_row(with_payouts)
+    assert told == Resolution("resolved", SECOND, True, 1_790_455_206_000), "resolved_at"
     [oracle] = rows("resolutions_uma_no_payouts.json")
-    assert resolution_of_row(oracle) == Resolution("resolved", SECOND, True)
+    updated = 1_770_511_027_000
+    assert resolution_of_row(oracle) == Resolution("resolved", SECOND, True, updated)
     disputed, proposed = map(resolution_of_row, rows("resolutions_pending.json"))
     assert disputed == Resolution("disputed", VOID)
     assert proposed == Resolution("proposed", FIRST)

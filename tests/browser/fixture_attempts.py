@@ -22,7 +22,7 @@ from chalicelib.domain.money import price_nearest
 from chalicelib.domain.orderbook import Book
 from chalicelib.domain.paper_order import Order, Outcome, fill_and_kill, placed
 from chalicelib.domain.reasons import Reason
-from chalicelib.domain.registry import Leader
+from chalicelib.domain.registry import Leader, PortfolioRef
 from chalicelib.domain.resting_order import followed
 from chalicelib.domain.rules import CopyRules, SystemRules
 from chalicelib.domain.slippage import slippage
@@ -31,7 +31,7 @@ from chalicelib.domain.stress import stress
 from chalicelib.domain.tape import Segment, Tape
 from chalicelib.ports import Put
 from chalicelib.services.market_directory import MarketDirectory, store_market
-from chalicelib.services.read_models import ReadModels
+from chalicelib.services.read_models import ReadModels, Wanted
 from chalicelib.services.tapes import read_tape, write_segments
 from tests.unit.tapes import Event, segment
 from tests.workflow.taped import pieces
@@ -142,10 +142,11 @@ class Gallery:
         self._questions = questions
         for address, name, state in leaders:
             self._store.commit([Put(Leader(address, name, (address,), state, now))])  # type: ignore[arg-type]
+        self._store.commit([Put(PortfolioRef("main/global", "main", "global", "", 1))])
         self._nows: dict[str, int] = {}
         self.refs: dict[str, str] = {}
         made = [self._add(number, case) for number, case in enumerate(CASES)]
-        rows = self._models(now).copy_attempts(None, 200, None, None)["items"]
+        rows = self._models(now).copy_attempts(None, 200, Wanted())["items"]
         by_id = {row["attempt_id"]: row["ref"] for row in rows}
         for case, attempt in zip(CASES, made, strict=True):
             self.refs[case.name] = by_id[attempt.attempt_id]
@@ -153,7 +154,7 @@ class Gallery:
                 self._nows[by_id[attempt.attempt_id]] = attempt.decision.ts_decided + case.now_after
 
     def listing(self) -> list[Json]:
-        rows: list[Json] = self._models(self._now).copy_attempts(None, 200, None, None)["items"]
+        rows: list[Json] = self._models(self._now).copy_attempts(None, 200, Wanted())["items"]
         return rows
 
     def detail(self, ref: str) -> Json | None:

@@ -5,7 +5,11 @@
 prints its address. `POST /fixture?state=<state>` switches what the API answers: `normal`, `grown`
 (one more fill and attempt), `empty`, `error` (503 problem documents), `stalled` (no answer until
 the state changes), `degraded`, `overridden` (the environment overrides the stored mode),
-`hostile` (markup in every string a stranger controls), `gallery` (one attempt of every kind).
+`paused`, `breakers` (the drawdown's and the day's breaker are open), `partial` (routes beyond the
+overview are not offered: 404), `quiet` (followed, and nothing measured yet), `refusing` (writes
+fail), `hostile` (markup in every string a stranger controls), `gallery` (one attempt of every kind),
+`signed-out` (401 until the token `good-token` is redeemed), `signed-out-deployed` (the same where
+providers sign in).
 `GET /fixture` tells how many requests were made and how many were answered 304,
 `GET /fixture/cases` the names of the gallery's attempts.
 The canned clock stands still, so that a screenshot can be taken again.
@@ -26,7 +30,9 @@ from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from chalicelib.domain.errors import InvalidInput
+from chalicelib.services.read_models.live import Live
 from tests.browser.fixture_attempts import Gallery
+from tests.browser.fixture_desk import Desk
 
 Json = dict[str, Any]
 
@@ -39,8 +45,15 @@ STATES = (
     "stalled",
     "degraded",
     "overridden",
+    "paused",
+    "breakers",
+    "partial",
+    "quiet",
+    "refusing",
     "hostile",
     "gallery",
+    "signed-out",
+    "signed-out-deployed",
 )
 NOW_MS = int(datetime(2026, 11, 20, 10, 16, 3, 250_000, tzinfo=UTC).timestamp() * 1_000)
 STALL_S_MAX = 30
@@ -204,7 +217,7 @@ def attempts_of(index: int) -> list[Json]:
     fill = trade(index)
     return [
         attempt(index, fill, "global", GLOBAL),
-        attempt(index, fill, "leader", f"main/{fill['leader']}"),
+        attempt(index, fill, "leader", f"main/leader/{fill['leader']}"),
     ]
 
 
@@ -279,9 +292,9 @@ def portfolio(
     positions: int,
 ) -> Json:
     address, name = LEADERS[leader][:2] if leader is not None else (None, None)
-    suffix = {"global": "global", "leader": address, "shadow": f"shadow/{address}"}[kind]
+    names = {"global": GLOBAL, "leader": f"main/leader/{address}", "shadow": f"shadow/{address}"}
     return {
-        "portfolio_id": f"main/{suffix}",
+        "portfolio_id": names[kind],
         "kind": kind,
         "leader": address,
         "leader_name": name,
@@ -538,23 +551,101 @@ def answer(path: str, query: dict[str, str], state: str) -> Json | None:
         found = [row for index in rows for row in attempts_of(index)]
         if state == "gallery":
             found = gallery().listing()
-        for parameter, key in (("portfolio", "portfolio_id"), ("decision", "decision")):
+        for parameter, key in (
+            ("portfolio", "portfolio_id"),
+            ("decision", "decision"),
+            ("leader", "leader"),
+        ):
             if parameter in query:
                 found = [row for row in found if row[key] == query[parameter]]
         return page(found, query)
 
     routes: dict[str, Callable[[], Json]] = {
+        "/api/auth/session": lambda: session(state),
         "/api/health": lambda: health("degraded" if broken else "ok", state == "overridden"),
         "/api/overview": lambda: EMPTY_OVERVIEW if state == "empty" else overview(grown, broken),
         "/api/completeness": lambda: page([] if state == "empty" else hours(broken), query),
         "/api/latency": lambda: latency(state == "empty"),
         "/api/trades": lambda: page([trade(index) for index in rows], query),
         "/api/copy-attempts": attempts,
+        "/api/live": lambda: live(query, state),
     }
-    document = routes[path]() if path in routes else one_attempt(path)
+    document = routes[path]() if path in routes else desk_answer(path, query, state)
+    document = document or one_attempt(path)
     if document is None:
         return None
     return deface(document) if state == "hostile" else document
+
+
+class _Still:
+    def now_ms(self) -> int:
+        return NOW_MS
+
+
+def live(query: dict[str, str], state: str) -> Json:
+    """The combined answer, cut by the code that cuts the real one."""
+    broken, empty, grown = state == "degraded", state == "empty", state == "grown"
+    rows = range(-grown, 0 if empty else TRADES)
+    return Live(
+        _Still(),
+        lambda: EMPTY_OVERVIEW if empty else overview(int(grown), broken),
+        lambda: {"items": [trade(index) for index in rows[:20]]},
+        lambda: health("degraded" if broken else "ok", state == "overridden"),
+    )(query)
+
+
+@cache
+def desk() -> Desk:
+    return Desk(NOW_MS, LEADERS, MARKETS)
+
+
+def desk_answer(path: str, query: dict[str, str], state: str) -> Json | None:
+    """Portfolios and users; None for what there is not."""
+    if state == "partial":
+        return None
+    empty, quiet = state == "empty", state == "quiet"
+    name, _, rest = path.removeprefix("/api/").partition("/")
+    if path == "/api/pnl":
+        document = desk().pnl()
+        return None if empty else document
+    if path == "/api/portfolio/global":
+        return None if empty else desk().global_portfolio(state == "paused", state == "breakers")
+    if path == "/api/skip-ledger":
+        ledger = desk().skip_ledger(query.get("portfolio", "main.global"), query.get("leader"))
+        return None if empty else {**ledger, "total": []} if quiet else ledger
+    if name == "portfolios" and rest.endswith("/snapshots"):
+        portfolio = rest.removesuffix("/snapshots").replace(".", "/")
+        document = desk().series(portfolio, query.get("span", "1d"))
+        return None if empty else {**document, "points": []} if quiet and document else document
+    if name == "users" and rest:
+        return None if empty else user_answer(rest, query, quiet)
+    return None
+
+
+def user_answer(rest: str, query: dict[str, str], quiet: bool) -> Json | None:
+    leader, _, part = rest.partition("/")
+    known = overview(0)
+    row = next((row for row in known["leaders"] if row["leader"] == leader), None)
+    if row is None:
+        return None
+    if part == "performance":
+        return desk().performance(leader, row["name"], query.get("span", "7d"), quiet)
+    own = {p["kind"]: p for p in known["portfolios"] if p["leader"] == leader}
+    document = desk().user(row, own["shadow"], own["leader"])
+    if quiet:
+        document["positions"] = {key: {"items": [], "more": False} for key in ("shadow", "copy")}
+    return document
+
+
+def session(state: str) -> Json:
+    out = state.startswith("signed-out")
+    return {
+        "signed_in": not out,
+        "subject": None if out else "local:owner",
+        "expires_at": None if out else NOW_MS + 86_400_000,
+        "ways": ["github", "google"] if state == "signed-out-deployed" else ["local"],
+        "now": NOW_MS,
+    }
 
 
 def one_attempt(path: str) -> Json | None:
@@ -600,12 +691,42 @@ class Handler(SimpleHTTPRequestHandler):
             super().do_GET()
 
     def do_POST(self) -> None:
+        if self.path.startswith("/api/auth/"):
+            self.answer_sign_in(self.path)
+            return
+        if self.path == "/api/control/pause":
+            self.answer_control()
+            return
         state = parse_qs(urlsplit(self.path).query).get("state", [""])[0]
         if state not in STATES:
             self.send_problem(HTTPStatus.BAD_REQUEST, {"title": "Unknown state"})
             return
         self.fixture.switch(state)
         self.send_document(HTTPStatus.OK, {"state": state})
+
+    def answer_sign_in(self, path: str) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if path == "/api/auth/logout":
+            self.fixture.switch("signed-out")
+            self.send_document(HTTPStatus.OK, {"signed_in": False})
+        elif body.get("token") == "good-token":
+            self.fixture.switch("normal")
+            self.send_document(HTTPStatus.OK, {"signed_in": True})
+        else:
+            problem = {"title": "Forbidden", "detail": "This link was used before."}
+            self.send_problem(HTTPStatus.FORBIDDEN, problem)
+
+    def answer_control(self) -> None:
+        ask = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.fixture.name == "refusing":
+            problem = {"title": "Conflict", "detail": "A portfolio kept moving; try again."}
+            self.send_problem(HTTPStatus.CONFLICT, problem)
+            return
+        paused = ask["action"] == "pause"
+        self.fixture.switch("paused" if paused else "normal")
+        standings = desk().standings(paused)
+        changed = [row["portfolio_id"] for row in standings]
+        self.send_document(HTTPStatus.OK, {"changed": changed, "portfolios": standings})
 
     def answer_api(self, path: str, query: dict[str, str]) -> None:
         fixture = self.fixture
@@ -616,6 +737,9 @@ class Handler(SimpleHTTPRequestHandler):
         if state == "error":
             problem = {"title": "Service Unavailable", "detail": "the store does not answer"}
             self.send_problem(HTTPStatus.SERVICE_UNAVAILABLE, problem)
+            return
+        if state.startswith("signed-out") and path not in ("/api/health", "/api/auth/session"):
+            self.send_problem(HTTPStatus.UNAUTHORIZED, {"title": "Unauthorized"})
             return
         document = answer(path, query, state)
         if document is None:

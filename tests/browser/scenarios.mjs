@@ -2,105 +2,66 @@
 // standard input (its name), and answers each with one line of JSON: {"ok": true} or {"error": "…"}.
 // Time is the browser's fake clock wherever a scenario has to wait, so nothing really waits.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-import { openPage, withBrowser } from "./browser.mjs";
+import { withBrowser } from "./browser.mjs";
+import { pages } from "./scenarios_pages.mjs";
+import {
+  assertNoAxeViolations,
+  assertNoSidewaysScroll,
+  eventually,
+  expectText,
+  loaded,
+  MEASURED_MS,
+  PHONE,
+  POLL_MS,
+  REFUSED,
+  requestsSoFar,
+  rowsOf,
+  setState,
+  UNAUTHORIZED,
+  url,
+  visit,
+} from "./stage.mjs";
 
-const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const POLL_MS = 5_000;
-const MEASURED_MS = 20_000;
 const SCENARIO_MS_MAX = 25_000;
-const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
-const REFUSED = /the server responded with a status of 503/;
-
-const url = process.argv[2];
-
-async function setState(state) {
-  const response = await fetch(new URL(`fixture?state=${state}`, url), { method: "POST" });
-  assert.ok(response.ok, `the fixture refused state ${state}`);
-}
-
-async function requestsSoFar() {
-  return (await fetch(new URL("fixture", url))).json();
-}
-
-/** Opens the dashboard in a state; `use` gets the page. Nothing may be complained of but `allowed`. */
-async function visit(browser, { state = "normal", path = "", options = {}, fakeClock = false, allowed = null }, use) {
-  await setState(state);
-  const { page, context, complaints } = await openPage(browser, url, options);
-  if (fakeClock) await page.clock.install();
-  await page.goto(new URL(path, url).href);
-  await use(page, context);
-  assert.deepEqual(complaints.filter((text) => !allowed?.test(text)), []);
-  await context.close();
-}
-
-/** Waits until an expression about the page holds, and fails with what it was instead. */
-async function expectText(locator, pattern) {
-  const deadline = Date.now() + 4_000;
-  let text = "";
-  while (Date.now() < deadline) {
-    text = (await locator.allInnerTexts()).join("\n");
-    if (pattern.test(text)) return;
-    await new Promise((resolve) => setTimeout(resolve, 40));
-  }
-  assert.match(text, pattern);
-}
-
-/** Waits until a check passes, and fails with what it says last. */
-async function eventually(check) {
-  const deadline = Date.now() + 4_000;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 40));
-    }
-  }
-}
-
-const rowsOf = (page, table) => page.locator(`.table-${table} tbody tr`);
-
-const loaded = async (page) => {
-  for (const table of ["portfolios", "leaders", "completeness", "latency", "fills", "attempts"]) await rowsOf(page, table).first().waitFor();
-};
-
-async function assertNoAxeViolations(page, what) {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() =>
-    window.axe.run(document, { resultTypes: ["violations"] }),
-  );
-  const found = violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} (${nodes[0].failureSummary})`);
-  assert.deepEqual(found, [], what);
-}
-
-async function assertNoSidewaysScroll(page, width) {
-  const extent = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert.ok(extent <= width, `the page is ${extent} px wide on a screen of ${width}`);
-}
 
 const scenarios = {
-  async "shows data"(browser) {
+  ...pages,
+
+  async "trades and attempts"(browser) {
     await visit(browser, {}, async (page) => {
       await loaded(page);
-      await expectText(page.locator(".masthead"), /papercopy\s*paper\s*simulated venue\s*Mode both chain \+ Data API, by default/);
-      assert.equal(await page.locator(".warnings").count(), 0);
-      await expectText(page.locator(".health"), /Chain socket\s*up\s*block 79,412,004, \d s ago[^]*last poll \d s ago[^]*48,211/);
+      await expectText(rowsOf(page, "fills").first(), /10:15:43\s*2\d s ago\s*quiet-otter[^]*BUY\s*4,642\.55\s*0\.933\s*4,331\.50\s*maker\s*\+1\.4 s chain first\s*not seen by api\s*chain only/);
+      await expectText(rowsOf(page, "attempts").nth(2), /global[^]*executed\s*filled[^]*13\.80\s*of 13\.80[^]*\u22120\.40¢\s*worse[^]*snapshot/);
+      await expectText(rowsOf(page, "attempts").nth(4), /skipped\s*NO_POSITION\s*We hold nothing of this leader/);
+      assert.match(await page.locator(".table-fills time").first().getAttribute("title"), /^2026-11-20 10:15:43\.000 UTC$/);
+      for (const caption of ["Latest fills of the leaders", "Latest copy attempts"]) {
+        assert.equal(await page.getByRole("table", { name: caption, exact: true }).count(), 1, caption);
+      }
+    });
+  },
+
+  async "users and their portfolios"(browser) {
+    await visit(browser, { path: "#/users" }, async (page) => {
+      await loaded(page);
       await expectText(rowsOf(page, "portfolios").first(), /Global\s*all leaders[^]*10,075\.59\s*\+75\.59\s*\+0\.76/);
       await expectText(rowsOf(page, "portfolios").nth(3), /quiet-otter\s*executable[^]*\u221210\.75/);
       await expectText(rowsOf(page, "leaders").first(), /Kestrel\s*0x\w{4}…\w{4}[^]*on\s*1,412\s*1 min ago\s*24,333\.57\s*agree\s*3 min ago/);
       await expectText(rowsOf(page, "leaders").nth(2), /sell only[^]*2 differ\s*never agreed/);
-      await expectText(rowsOf(page, "fills").first(), /10:15:43\s*2\d s ago\s*quiet-otter[^]*BUY\s*4,642\.55\s*0\.933\s*4,331\.50\s*maker\s*\+1\.4 s chain first\s*not seen by api\s*chain only/);
-      await expectText(rowsOf(page, "attempts").nth(2), /global[^]*executed\s*filled[^]*13\.80\s*of 13\.80[^]*\u22120\.40¢\s*worse[^]*snapshot/);
-      await expectText(rowsOf(page, "attempts").nth(4), /skipped\s*NO_POSITION\s*We hold nothing of this leader/);
-      const link = page.locator(".table-leaders a").first();
+      const link = page.locator(".table-leaders a[target]").first();
       assert.match(await link.getAttribute("href"), /^https:\/\/polymarket\.com\/profile\/0x[0-9a-f]{40}$/);
       assert.equal(await link.getAttribute("rel"), "noreferrer");
-      assert.match(await page.locator(".table-fills time").first().getAttribute("title"), /^2026-11-20 10:15:43\.000 UTC$/);
-      for (const caption of ["Portfolios", "Followed leaders", "Completeness per leader", "Latency per leader", "Latest fills of the leaders", "Latest copy attempts"]) {
+    });
+  },
+
+  async "what the machinery says"(browser) {
+    await visit(browser, { path: "#/system" }, async (page) => {
+      await loaded(page);
+      await expectText(page.locator(".masthead"), /papercopy\s*paper[^]*simulated venue\s*Mode both, by default[^]*System ok/);
+      assert.equal(await page.locator(".warnings").count(), 0);
+      await expectText(page.locator(".health"), /Chain socket\s*up\s*block 79,412,004, \d s ago[^]*last poll \d s ago[^]*48,211/);
+      for (const caption of ["Completeness per leader", "Latency per leader"]) {
         assert.equal(await page.getByRole("table", { name: caption, exact: true }).count(), 1, caption);
       }
     });
@@ -165,32 +126,36 @@ const scenarios = {
     await visit(browser, { state: "empty", fakeClock: true }, async (page) => {
       await expectText(page.locator(".panel-fills"), /No fills yet\. When a followed wallet trades/);
       await expectText(page.locator(".panel-attempts"), /No copy attempts yet\./);
-      await expectText(page.locator(".panel-leaders"), /No wallet is followed yet\./);
-      await expectText(page.locator(".panel-portfolios"), /No portfolios yet\./);
-      await expectText(page.locator(".panel-completeness"), /Nothing measured yet\./);
-      await expectText(page.locator(".panel-latency"), /No delays measured yet\./);
       await assertNoAxeViolations(page, "empty");
       await setState("normal");
       await page.clock.runFor(MEASURED_MS + 100);
-      await loaded(page);
+      await rowsOf(page, "fills").first().waitFor();
+    });
+    await visit(browser, { state: "empty", path: "#/users" }, async (page) => {
+      await expectText(page.locator(".panel-leaders"), /No wallet is followed yet\./);
+      await expectText(page.locator(".panel-portfolios"), /No portfolios yet\./);
+      await assertNoAxeViolations(page, "no users");
+    });
+    await visit(browser, { state: "empty", path: "#/system" }, async (page) => {
+      await expectText(page.locator(".panel-completeness"), /Nothing measured yet\./);
+      await expectText(page.locator(".panel-latency"), /No delays measured yet\./);
     });
   },
 
   async "loading"(browser) {
     await visit(browser, { state: "stalled" }, async (page) => {
       await page.locator(".panel-fills .skeleton").waitFor();
-      assert.equal(await page.locator("[aria-busy=true]").count(), 6);
+      assert.equal(await page.locator("[aria-busy=true]").count(), 2);
       await expectText(page.locator(".panel-fills .freshness"), /^loading$/);
       await setState("normal");
       await loaded(page);
-      assert.equal(await page.locator("[aria-busy=true]").count(), 0);
     });
   },
 
   async "error before any data"(browser) {
     await visit(browser, { state: "error", allowed: REFUSED }, async (page) => {
       await expectText(page.locator(".panel-fills"), /Nothing to show yet\. Service Unavailable \(503\): the store does not answer\./);
-      await expectText(page.locator(".connection"), /Cannot load health, portfolios and leaders, completeness, latency, fills, and copy attempts\.[^]*Since \d\d:\d\d:\d\d \(\d s\), trying again (in \d s|now)/);
+      await expectText(page.locator(".connection"), /Cannot load [^]*fills[^]*copy attempts[^]*\.[^]*Since \d\d:\d\d:\d\d \(\d s\), trying again (in \d s|now)/);
       await assertNoAxeViolations(page, "error");
       await setState("normal");
       await page.getByRole("button", { name: "Try now" }).click();
@@ -204,7 +169,7 @@ const scenarios = {
       await loaded(page);
       await setState("error");
       await page.clock.runFor(POLL_MS + 100);
-      await expectText(page.locator(".panel-fills .freshness"), /^retrying, \d+ s old$/);
+      await expectText(page.locator(".panel-fills .freshness"), /^retrying, \d+ s old/);
       assert.equal(await rowsOf(page, "fills").count(), 12);
       await page.clock.runFor(POLL_MS + 100);
       await page.waitForTimeout(150);
@@ -212,7 +177,7 @@ const scenarios = {
       await page.clock.runFor(POLL_MS + 100);
       await page.waitForTimeout(100);
       assert.equal((await requestsSoFar()).requests["/api/trades"], before, "the second retry waits longer");
-      await expectText(page.locator(".panel-fills .freshness"), /^stale, \d+ s old$/);
+      await expectText(page.locator(".panel-fills .freshness"), /^stale, \d+ s old/);
       await expectText(page.locator(".connection"), /\(\d+ s\), trying again/);
       await setState("normal");
       await page.getByRole("button", { name: "Try now" }).click();
@@ -226,14 +191,14 @@ const scenarios = {
       await setState("stalled");
       await page.clock.runFor(POLL_MS + 100);
       await page.clock.runFor(2 * POLL_MS + 2_000);
-      await expectText(page.locator(".panel-portfolios .freshness"), /^stale, \d+ s old$/);
+      await expectText(page.locator(".panel-attempts .freshness"), /^stale, \d+ s old/);
       await expectText(page.locator(".connection"), /No answer: Nothing came back within 10 s\./);
       await setState("normal");
     });
   },
 
   async "degraded health"(browser) {
-    await visit(browser, { state: "degraded" }, async (page) => {
+    await visit(browser, { state: "degraded", path: "#/system" }, async (page) => {
       await expectText(page.locator(".health"), /degraded\s*The chain socket is down; fills are detected by the Data API only/);
       await expectText(page.locator(".health"), /Chain socket\s*down\s*connection refused, block 79,412,004, 1 min ago/);
       await expectText(page.locator(".health"), /Dead letters\s*2\s*5 recorded failures/);
@@ -245,13 +210,13 @@ const scenarios = {
   async "an overridden setting is said loudly"(browser) {
     await visit(browser, { state: "overridden" }, async (page) => {
       await expectText(page.locator(".warnings"), /The environment overrides the stored setting: mode api is in force, both is stored\./);
-      await expectText(page.locator(".masthead"), /Mode api Data API only, by environment\s*overrides stored both/);
+      await expectText(page.locator(".masthead"), /Mode api, by environment\s*overrides stored both/);
       await assertNoAxeViolations(page, "overridden");
     });
   },
 
   async "completeness per leader and hour"(browser) {
-    await visit(browser, {}, async (page) => {
+    await visit(browser, { path: "#/system" }, async (page) => {
       await loaded(page);
       const leaders = rowsOf(page, "completeness");
       assert.equal(await leaders.count(), 3);
@@ -268,7 +233,7 @@ const scenarios = {
       await expectText(rowsOf(page, "hours").nth(3), /^09:00[^]*whole hour$/);
       await assertNoAxeViolations(page, "hours");
     });
-    await visit(browser, { state: "degraded" }, async (page) => {
+    await visit(browser, { state: "degraded", path: "#/system" }, async (page) => {
       await loaded(page);
       const kestrel = rowsOf(page, "completeness").first();
       await expectText(kestrel.locator(".col-missed"), /^2$/);
@@ -278,7 +243,7 @@ const scenarios = {
   },
 
   async "latency per stage"(browser) {
-    await visit(browser, {}, async (page) => {
+    await visit(browser, { path: "#/system" }, async (page) => {
       await loaded(page);
       const rows = rowsOf(page, "latency");
       assert.equal(await rows.count(), 4);
@@ -302,7 +267,7 @@ const scenarios = {
       await page.getByRole("radio", { name: "Skipped" }).check({ force: true });
       await page.getByRole("combobox", { name: "Portfolio" }).selectOption({ label: "Global" });
       await expectText(page.locator(".table-attempts .col-decision").nth(1), /skipped/);
-      assert.equal(new URL(page.url()).hash, "#/overview?portfolio=main%2Fglobal&decision=SKIP");
+      assert.equal(new URL(page.url()).hash, "#/trades?portfolio=main%2Fglobal&decision=SKIP");
       const assertFiltered = async () => {
         await rowsOf(page, "attempts").first().waitFor();
         const decisions = await page.locator(".table-attempts td.col-decision").allInnerTexts();
@@ -322,7 +287,7 @@ const scenarios = {
       await setState("normal");
       await page.getByRole("button", { name: "Show all" }).click();
       await expectText(page.locator(".table-attempts td.col-decision"), /executed[^]*skipped/);
-      assert.equal(new URL(page.url()).hash, "#/overview");
+      assert.equal(new URL(page.url()).hash, "#/trades");
     });
   },
 
@@ -350,13 +315,15 @@ const scenarios = {
 
   async "axe, light and dark, desktop and phone"(browser) {
     for (const options of [{}, PHONE]) {
-      await visit(browser, { options }, async (page) => {
-        await loaded(page);
-        for (const colorScheme of ["light", "dark"]) {
-          await page.emulateMedia({ colorScheme });
-          await assertNoAxeViolations(page, `${colorScheme}, ${options.isMobile ? "phone" : "desktop"}`);
-        }
-      });
+      for (const path of ["#/trades", "#/users", "#/system"]) {
+        await visit(browser, { options, path }, async (page) => {
+          await loaded(page);
+          for (const colorScheme of ["light", "dark"]) {
+            await page.emulateMedia({ colorScheme });
+            await assertNoAxeViolations(page, `${path}, ${colorScheme}, ${options.isMobile ? "phone" : "desktop"}`);
+          }
+        });
+      }
     }
   },
 
@@ -384,14 +351,13 @@ const scenarios = {
       await page.clock.runFor(POLL_MS + 100);
       await page.locator(".table-fills .is-new").waitFor();
       const after = await tops();
-      assert.deepEqual(after.slice(0, 4), before.slice(0, 4));
+      assert.deepEqual(after.slice(0, 1), before.slice(0, 1));
     });
   },
 
   async "foreign text stays text"(browser) {
     await visit(browser, { state: "hostile"}, async (page) => {
       await loaded(page);
-      await expectText(rowsOf(page, "leaders").first(), /<img src=x onerror="window\.pwned=1"><b>bold<\/b>/);
       await expectText(rowsOf(page, "fills").first(), /<img src=x/);
       await expectText(rowsOf(page, "attempts").nth(4), /<img src=x/);
       assert.equal(await page.locator("img, main b").count(), 0);
@@ -422,7 +388,7 @@ const scenarios = {
       await page.keyboard.press("Tab");
       await page.keyboard.press("Enter");
       assert.equal(await page.evaluate(() => document.activeElement.id), "main");
-      assert.equal(new URL(page.url()).hash, "");
+      assert.equal(new URL(page.url()).hash, "#/trades");
       await page.getByRole("radio", { name: "All" }).focus();
       await page.keyboard.press("ArrowRight");
       await expectText(page.locator(".table-attempts td.col-decision").first(), /executed/);
@@ -465,7 +431,7 @@ const scenarios = {
     await visit(browser, { state: "gallery" }, async (page) => {
       await loaded(page);
       for (const [name, [pattern, ...marks]] of Object.entries(told)) {
-        await page.evaluate((ref) => (location.hash = `#/overview?attempt=${ref}`), cases[name]);
+        await page.evaluate((ref) => (location.hash = `#/trades?attempt=${ref}`), cases[name]);
         await page.locator("dialog .tape :is(.chart, .tape-note)").first().waitFor();
         await expectText(page.locator("dialog"), pattern);
         for (const mark of marks) assert.ok((await page.locator(`dialog .chart .${mark}`).count()) > 0, `${name} draws no ${mark}`);
@@ -501,7 +467,7 @@ const scenarios = {
 
   async "the book can be read at any moment"(browser) {
     const cases = await (await fetch(new URL("fixture/cases", url))).json();
-    await visit(browser, { state: "gallery", path: `#/overview?attempt=${cases["filled in two"]}` }, async (page) => {
+    await visit(browser, { state: "gallery", path: `#/trades?attempt=${cases["filled in two"]}` }, async (page) => {
       const slider = page.getByRole("slider", { name: "Moment" });
       await slider.waitFor();
       await expectText(page.locator(".ladder"), /Book at \+1\.0 s[^]*0\.412\s*7\.00/);
@@ -516,12 +482,12 @@ const scenarios = {
   },
 
   async "an attempt that cannot be shown says so"(browser) {
-    await visit(browser, { path: "#/overview?attempt=bm9uc2Vuc2U", allowed: /status of 404/ }, async (page) => {
+    await visit(browser, { path: "#/trades?attempt=bm9uc2Vuc2U", allowed: /status of 404/ }, async (page) => {
       await expectText(page.locator("dialog"), /There is no such attempt\./);
       await assertNoAxeViolations(page, "no such attempt");
     });
     const cases = await (await fetch(new URL("fixture/cases", url))).json();
-    const path = `#/overview?attempt=${cases.filled}`;
+    const path = `#/trades?attempt=${cases.filled}`;
     await visit(browser, { state: "stalled", path }, async (page) => {
       await page.locator("dialog .skeleton").waitFor();
       await setState("normal");
@@ -538,7 +504,7 @@ const scenarios = {
   async "a resting attempt is followed, one that is over is not asked again"(browser) {
     const cases = await (await fetch(new URL("fixture/cases", url))).json();
     for (const [name, again] of [["resting unfilled", true], ["filled", false]]) {
-      await visit(browser, { state: "gallery", path: `#/overview?attempt=${cases[name]}`, fakeClock: true }, async (page) => {
+      await visit(browser, { state: "gallery", path: `#/trades?attempt=${cases[name]}`, fakeClock: true }, async (page) => {
         await page.locator("dialog .chart svg").waitFor();
         const asked = async () => (await requestsSoFar()).requests[`/api/copy-attempts/${cases[name]}`];
         const before = await asked();
@@ -555,7 +521,7 @@ const scenarios = {
     const cases = await (await fetch(new URL("fixture/cases", url))).json();
     for (const options of [{}, PHONE]) {
       for (const name of ["filled in two", "recording broke off", "killed remainder", "spread too wide"]) {
-        await visit(browser, { state: "gallery", path: `#/overview?attempt=${cases[name]}`, options }, async (page) => {
+        await visit(browser, { state: "gallery", path: `#/trades?attempt=${cases[name]}`, options }, async (page) => {
           await page.locator("dialog .chart svg").waitFor();
           for (const colorScheme of ["light", "dark"]) {
             await page.emulateMedia({ colorScheme });
@@ -578,6 +544,81 @@ const scenarios = {
       await loaded(page);
       await expectText(page.locator(".panel-leaders .panel-foot"), /Not copyable by life cycle, of the latest attempts: Kestrel 1 of 14, quiet-otter 1 of 13/);
     });
+  },
+
+  async "signed out on this machine: says how to get in, and goes on at the same address"(browser) {
+    await visit(browser, { state: "signed-out", path: "#/overview?decision=SKIP", allowed: UNAUTHORIZED }, async (page) => {
+      await expectText(page.locator("#main"), /You are signed out[^]*python -m infra\.link/);
+      assert.equal(await page.locator(".panel").count(), 0);
+      const box = page.getByLabel("Or paste it here");
+      await box.fill("http://127.0.0.1:8000/#/sign-in?token=used-token");
+      await box.press("Enter");
+      await expectText(page.locator(".sign-in-reason"), /This link was used before/);
+      await box.fill("http://127.0.0.1:8000/#/sign-in?token=good-token");
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await loaded(page);
+      assert.equal(new URL(page.url()).hash, "#/overview?decision=SKIP");
+    });
+  },
+
+  async "a link signs in and its token leaves the address"(browser) {
+    await visit(browser, { state: "signed-out", path: "#/sign-in?token=good-token" }, async (page) => {
+      await loaded(page);
+      assert.equal(new URL(page.url()).hash, "#/overview");
+      assert.equal(await page.evaluate(() => performance.getEntries().some(({ name }) => /token/.test(name.split("#")[0]))), false);
+    });
+    await visit(browser, { state: "signed-out", path: "#/sign-in?token=used-token", allowed: UNAUTHORIZED }, async (page) => {
+      await expectText(page.locator("#main"), /You are signed out\s*This link was used before/);
+      assert.doesNotMatch(page.url(), /token/);
+      await page.evaluate(() => (location.hash = "#/sign-in?token=good-token"));
+      await loaded(page);
+      assert.doesNotMatch(page.url(), /token/);
+    });
+  },
+
+  async "signed out elsewhere: buttons of the providers that come back here"(browser) {
+    const path = "?sign_in=not_allowed#/overview?decision=SKIP";
+    await visit(browser, { state: "signed-out-deployed", path, allowed: UNAUTHORIZED }, async (page) => {
+      await expectText(page.locator("#main"), /This account is not on the list[^]*Sign in with GitHub\s*Sign in with Google/);
+      assert.equal(new URL(page.url()).search, "");
+      const target = new URL(await page.getByRole("link", { name: "Sign in with GitHub" }).getAttribute("href"), page.url());
+      assert.equal(target.pathname, "/api/auth/login");
+      assert.equal(target.searchParams.get("provider"), "github");
+      assert.equal(target.searchParams.get("return_to"), "/#/overview?decision=SKIP");
+      await assertNoSidewaysScroll(page, 1440);
+    });
+  },
+
+  async "a session that ends shows the way back, and another tab's sign-in is noticed"(browser) {
+    await visit(browser, { fakeClock: true, allowed: UNAUTHORIZED }, async (page) => {
+      await loaded(page);
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await expectText(page.locator("#main"), /You are signed out/);
+      const before = (await requestsSoFar()).requests["/api/trades"];
+      await page.clock.runFor(3 * POLL_MS);
+      assert.equal((await requestsSoFar()).requests["/api/trades"], before);
+      await setState("normal");
+      await page.clock.runFor(POLL_MS + 100);
+      await loaded(page);
+      await setState("signed-out");
+      await page.clock.runFor(POLL_MS + 100);
+      await expectText(page.locator("#main"), /You are signed out/);
+    });
+  },
+
+  async "signed out: axe, light and dark, desktop and phone"(browser) {
+    for (const options of [{}, PHONE]) {
+      for (const state of ["signed-out", "signed-out-deployed"]) {
+        await visit(browser, { state, options, allowed: UNAUTHORIZED }, async (page) => {
+          await expectText(page.locator("#main"), /sign in|Sign in/);
+          for (const colorScheme of ["light", "dark"]) {
+            await page.emulateMedia({ colorScheme });
+            await assertNoAxeViolations(page, `${state}, ${colorScheme}`);
+          }
+          await assertNoSidewaysScroll(page, options.isMobile ? 390 : 1440);
+        });
+      }
+    }
   },
 };
 

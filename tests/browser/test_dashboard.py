@@ -16,8 +16,9 @@ import pytest
 
 HERE = Path(__file__).parent
 STOP_S_MAX = 10
-SCRIPT = (HERE / "scenarios.mjs").read_text()
-SCENARIOS = re.findall(r'^  async "([^"]+)"\(browser\)', SCRIPT, re.MULTILINE)
+SCRIPTS = [path.read_text() for path in sorted(HERE.glob("scenarios*.mjs"))]
+NAMED = re.compile(r'^  async "([^"]+)"\(browser\)', re.MULTILINE)
+SCENARIOS = [name for script in SCRIPTS for name in NAMED.findall(script)]
 
 
 def missing() -> str | None:
@@ -73,7 +74,8 @@ def play(fixture_url: str) -> Iterator[Callable[[str], dict[str, object]]]:
 
 
 def test_there_are_scenarios() -> None:
-    assert len(SCENARIOS) >= 15
+    assert len(SCENARIOS) >= 40
+    assert len(set(SCENARIOS)) == len(SCENARIOS)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -21,6 +21,8 @@ NAMESPACES = {
 
 # A scheme with an authority, or a protocol-relative address in quotes.
 ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s\"'`)<]+|(?<=[\"'`(])//[^\s\"'`)]+")
+# Where vendored code names what it was written after; no browser reads a comment.
+COMMENT = re.compile(r"^[ \t]*//[^\n]*|/\*.*?\*/", re.MULTILINE | re.DOTALL)
 MARKUP_SINK = re.compile(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", re.IGNORECASE)
 
 
@@ -67,12 +69,14 @@ def test_nothing_references_another_origin() -> None:
     for path in DASHBOARD.rglob("*"):
         if path.suffix not in {".html", ".js", ".css", ".svg"}:
             continue
-        found = set(ADDRESS.findall(path.read_text()))
+        text = path.read_text()
+        code = COMMENT.sub("", text) if path.is_relative_to(VENDOR) else text
+        found = set(ADDRESS.findall(code))
         assert found <= LINKS | NAMESPACES, path
 
 
-def test_own_scripts_never_make_markup_from_text() -> None:
-    for path in (DASHBOARD / "js").rglob("*.js"):
+def test_no_script_makes_markup_from_text() -> None:
+    for path in [*(DASHBOARD / "js").rglob("*.js"), *VENDOR.glob("uplot-*/*.js")]:
         assert not MARKUP_SINK.search(path.read_text()), path
 
 

@@ -56,11 +56,11 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     else:
         make: Callable[[str], DynamoStore] = request.getfixturevalue("make_dynamo_store")
         dynamo = make("test")
-        _lock_commits(dynamo)
+        lock_commits(dynamo)
         yield dynamo
 
 
-def _lock_commits(dynamo: DynamoStore) -> None:
+def lock_commits(dynamo: DynamoStore) -> None:
     """moto checks and writes without a lock, which DynamoDB does not: lost updates in threads."""
     lock, commit = Lock(), dynamo.commit
 

@@ -54,12 +54,15 @@ def test_it_marks_what_executables_hold_and_is_never_delivered_again(fails: bool
             raise Retryable("clob: status 503")
         return 1
 
+    tended: list[bool] = []
     metrics = CountingMetrics()
     answer = poll_records(
         {"Records": [record(MARK_TICK)]},
-        SimpleNamespace(mark_portfolios=mark),  # type: ignore[arg-type]
+        SimpleNamespace(mark_portfolios=mark, tend_portfolios=lambda: tended.append(True)),  # type: ignore[arg-type]
         SimpleNamespace(metrics=metrics, clock=SystemClock()),  # type: ignore[arg-type]
     )
     assert answer == {"batchItemFailures": []}
     assert asked == [{"shadows": False}]
+    # Nothing follows from marks that were not made.
+    assert tended == ([] if fails else [True])
     assert metrics.snapshot().get("marks_failed", 0) == fails

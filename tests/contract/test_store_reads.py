@@ -9,11 +9,13 @@ import pytest
 
 from chalicelib.domain.lane import Attempt
 from chalicelib.domain.ledger import Entry
+from chalicelib.domain.portfolio import Position
 from chalicelib.domain.registry import Heartbeat, SettingsRow, TokenPointer
 from chalicelib.domain.trade import Trade
 from chalicelib.keyspace import (
     Key,
     key_of,
+    open_positions_feed,
     portfolio_pk,
     settings_key,
     token_key,
@@ -21,7 +23,7 @@ from chalicelib.keyspace import (
 )
 from chalicelib.ports import QUERY_LIMIT_MAX, WRITES_MAX, Delete, Put, Store
 
-from .records import DAY_MS, TOKEN, attempt, entry, trade
+from .records import DAY_MS, TOKEN, WALLET, attempt, entry, trade
 
 ENTRIES = portfolio_pk("acc/global", 1)
 FEED = "trades#2026-11-20"
@@ -153,6 +155,31 @@ def test_the_feed_shows_the_latest_version_and_forgets_what_is_deleted(store: St
     assert [(t.next_seq, t.version) for _, t in page] == [(0, 1), (8, 2), (0, 1)]
     store.commit([Delete(key, 2)])
     assert feed_pages(store, 5) == [[2, 0]]
+
+
+def test_a_record_leaves_its_listing_and_comes_back(store: Store) -> None:
+    """Open positions are listed; the index must not keep what was closed."""
+    position = Position("acc/global", 1, TOKEN, WALLET, shares=5)
+    listing = open_positions_feed("acc/global", 1)
+
+    def listed() -> list[int]:
+        page = store.feed(Position, "portfolio", listing, before=None, limit=10)
+        return [row.shares for _, row in page]
+
+    store.commit([Put(position)])
+    assert listed() == [5]
+    store.commit([Put(replace(position, shares=0, version=1))])
+    assert listed() == []
+    store.commit([Put(replace(position, shares=7, version=2)), Put(beat_of("also", 1))])
+    assert listed() == [7]
+    store.commit([Put(replace(position, shares=0, version=3)), Put(beat_of("too", 1))])
+    assert listed() == []
+    store.commit([Delete(key_of(position), 4)])
+    assert listed() == []
+
+
+def beat_of(source: str, ts: int) -> Heartbeat:
+    return Heartbeat(source, ts, True)
 
 
 def test_records_of_the_same_moment_are_ordered_by_id(store: Store) -> None:

@@ -29,6 +29,11 @@ def test_a_record_comes_back_as_it_went_in(store: Store, kind: type[Any], draws:
     place = place_of(record)
     stored = store.get(kind, place.key)
     known = stored.version if stored else 0
+    if place.key.table == "audit" and stored:
+        # What is there stays; random ids may repeat, minted ones never do.
+        with pytest.raises(ValueError, match="appended"):
+            store.commit([Put(replace(record, version=known))])
+        return
     store.commit([Put(replace(record, version=known))])
     assert store.get(kind, key_of(record)) == replace(record, version=known + 1)
     found = store.query(kind, place.key.table, place.key.pk, start=place.key.sk, limit=1)

@@ -10,17 +10,21 @@ from dataclasses import dataclass, replace
 import pytest
 
 from chalicelib.adapters.clock import ManualClock
+from chalicelib.adapters.metrics import CountingMetrics
 from chalicelib.domain.evidence import FillMessage
 from chalicelib.domain.lane import Attempt
+from chalicelib.domain.market import Resolution, resolved
 from chalicelib.domain.reasons import Reason
-from chalicelib.ports import Store
-from chalicelib.services.market_directory import store_market
+from chalicelib.ports import CopyRun, Store
+from chalicelib.services.market_directory import change_market, store_market
 from chalicelib.services.portfolios import all_portfolios
+from chalicelib.services.settle_markets import SettleMarkets
 from infra.local.ground_truth import ledgers_hold
 from tests.e2e.engines import PATIENT, Engine, open_engine, store_setting
 from tests.e2e.ledgers import attempts_of, digests, entries_of, follow_since, work_of
 from tests.e2e.venue import VenueServer
 from tests.workflow.harness import (
+    CONDITION,
     LEADER,
     OPPOSITE,
     OTHER,
@@ -34,7 +38,10 @@ from tests.workflow.harness import (
     market,
     row,
 )
+from tests.workflow.holdings_world import event, told
 
+SETTLED = 2 + 2
+"""Both outcomes of one leader in the global portfolio and in his own; the other is out."""
 ENGINES = ("memory", "embedded", "aws")
 
 
@@ -74,7 +81,18 @@ def scenario(ts: int) -> list[FillMessage]:
             ts_seen=ts + 12_000,
         ),
         api([row(50 * M, 300_000, ts_block=ts + 9_000)], number=7, ts_seen=ts + 13_000),
+        told(event("SPLIT", 2_000 * M, number=8, ts_block=ts + 12_000), ts_seen=ts + 14_000),
+        told(event("MERGE", 1_000 * M, number=9, ts_block=ts + 13_000), ts_seen=ts + 15_000),
     ]
+
+
+def decided(store: Store, ts: int) -> None:
+    """The market was resolved for its first outcome, and the lanes are told."""
+    resolution = Resolution("resolved", (M, 0), final=True, ts=ts)
+    found = change_market(store, CONDITION, lambda known: resolved(known, resolution))
+    assert found
+    markets = dict.fromkeys(found.tokens, found)
+    SettleMarkets(store, lambda: markets, ManualClock(ts), CountingMetrics())()
 
 
 @dataclass
@@ -112,7 +130,10 @@ def _books(store: Store) -> Books:
     )
 
 
-def _in_memory(ts: int) -> tuple[Store, Callable[[FillMessage], None]]:
+LANES = ("main/global", *(f"main/leader/{leader}" for leader in (LEADER, OTHER)))
+
+
+def _in_memory(ts: int) -> tuple[Store, Callable[[FillMessage], None], Callable[[], None]]:
     system = System(clock=ManualClock(ts + 30_000))
     system.venue.books = {TOKEN: book(), OPPOSITE: book(480_000, 490_000)}
     store_market(system.store, market())
@@ -122,15 +143,24 @@ def _in_memory(ts: int) -> tuple[Store, Callable[[FillMessage], None]]:
         system.services.ingest(message)
         system.run_workflows()
 
-    return system.store, tell
+    def advance() -> None:
+        for lane in LANES:
+            system.services.advance(lane)
+
+    return system.store, tell, advance
 
 
-def _on(engine: Engine) -> tuple[Store, Callable[[FillMessage], None]]:
+def _on(engine: Engine) -> tuple[Store, Callable[[FillMessage], None], Callable[[], None]]:
     def tell(message: FillMessage) -> None:
         engine.send(message)
         engine.settle()
 
-    return engine.store, tell
+    def advance() -> None:
+        for number, lane in enumerate(LANES):
+            engine.start(CopyRun("lane", (lane,), 1), f"lane-{number}-{time.time_ns()}")
+        engine.settle()
+
+    return engine.store, tell, advance
 
 
 @pytest.fixture(scope="module")
@@ -140,15 +170,18 @@ def books(
     folder = tmp_path_factory.mktemp("data")
     engines = {name: open_engine(name, venue.environment(), folder, patch) for name in ENGINES[1:]}
     ts = time.time_ns() // 1_000_000 - 30_000
-    told = {}
+    found = {}
     for name in ENGINES:
-        store, tell = _on(engines[name]) if name in engines else _in_memory(ts)
+        store, tell, advance = _on(engines[name]) if name in engines else _in_memory(ts)
         for leader in (LEADER, OTHER):
             follow_since(store, ts - 600_000, [leader])
         for message in scenario(ts):
             tell(message)
-        told[name] = _books(store)
-    yield told
+        advance()
+        decided(store, ts + 20_000)
+        advance()
+        found[name] = _books(store)
+    yield found
     for engine in engines.values():
         engine.stop()
 
@@ -167,6 +200,10 @@ def test_the_scenario_did_something(books: dict[str, Books], name: str) -> None:
         "TRADE_FILL": 8 + 12,
         "FEE": 1 + 12,
         "CORRECTION": 1,
+        # Both outcomes for the shadow and two portfolios that follow him.
+        "SPLIT": 2 * 3,
+        "MERGE": 2 * 3,
+        "SETTLEMENT": SETTLED,
     }
     statuses = Counter((row[2], row[3]) for row in books[name].attempts)
     assert statuses["FILLED", ()] == 12

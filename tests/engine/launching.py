@@ -87,13 +87,26 @@ class Run:
 
     process: subprocess.Popen[str]
     url: str = ""
+    cookie: str = ""
     said: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     def get(self, path: str) -> Any:
         """A JSON answer of the API."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        request = urllib.request.Request(self.url + path, headers={"Cookie": self.cookie})
+        with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read())
+
+    def sign_in(self, link: str) -> None:
+        """Redeem a link as the dashboard does."""
+        token = link.split("token=")[1].strip()
+        request = urllib.request.Request(
+            self.url + "/api/auth/local",
+            json.dumps({"token": token}).encode(),
+            {"Content-Type": "application/json", "Origin": self.url},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            self.cookie = answer.headers["Set-Cookie"].partition(";")[0]
 
     def listing(self, path: str) -> list[dict[str, Any]]:
         """Every row of a listing."""
@@ -150,6 +163,8 @@ def running(data: Path, *arguments: str, env: Mapping[str, str] | None = None) -
         assert process.poll() is None, (run.said, run.complaints)
         (line,) = [line for line in run.said if "is up: " in line]
         run.url = line.split("is up: ")[1].strip().rstrip("/")
+        (link,) = [line for line in run.said if "sign-in?token=" in line]
+        run.sign_in(link)
         yield run
     finally:
         if process.poll() is None:

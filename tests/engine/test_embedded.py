@@ -102,7 +102,7 @@ def test_the_last_engine_started_answers(tmp_path: Path) -> None:
             engine.follow([("0x" + name[0].encode().hex() * 20, name)])
             port = int(engine.url.rstrip("/").rpartition(":")[2])
             line = HTTPConnection("127.0.0.1", port, timeout=5)
-            line.request("GET", "/api/overview")
+            line.request("GET", "/api/overview", headers={"Cookie": engine.sign_in.cookie()})
             assert f'"name":"{name}"'.encode() in line.getresponse().read()
             line.close()
         finally:

@@ -40,6 +40,12 @@ END = T0 + CLOSE_GUARD_MS
         # A game's stated end is its start; it is traded while it is played.
         ({"closes_at": T0, "game_starts_at": T0}, "open", None),
         ({"closes_at": END - 1, "game_starts_at": T0}, "closing_soon", Reason.MARKET_CLOSES_SOON),
+        # Once it is over, only its resolution is waited for.
+        (
+            {"closes_at": T0, "game_starts_at": T0, "game_ended": True},
+            "closing_soon",
+            Reason.MARKET_CLOSES_SOON,
+        ),
     ],
 )
 def test_life_cycle(changes: dict[str, object], stands: LifeCycle, reason: Reason | None) -> None:
@@ -105,3 +111,10 @@ def test_a_source_without_texts_does_not_erase_them() -> None:
     assert merged(known, bare) == market(closes_at=T0, tags=("weather",), tick=1_000, version=2)
     closed = market(closed=True, accepting_orders=False)
     assert merged(closed, market(question="", slug="", accepting_orders=False)).closed
+
+
+def test_a_source_that_knows_no_games_does_not_resume_one() -> None:
+    known = market(game_starts_at=T0, game_ended=True)
+    told = market(question="", slug="")
+    assert merged(known, told).game_ended
+    assert not merged(known, market(game_starts_at=T0)).game_ended

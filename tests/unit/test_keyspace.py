@@ -9,18 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib import keyspace as k
+from chalicelib.domain.breakers import Breakers
+from chalicelib.domain.complete_set import SetChange, SetDecision
 from chalicelib.domain.completeness import HourTally
+from chalicelib.domain.config_job import ConfigJob
 from chalicelib.domain.consumption import Consumed
 from chalicelib.domain.decision import decide
 from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.group import Correction, Fill
-from chalicelib.domain.lane import Attempt, Work
+from chalicelib.domain.hindsight import Hindsight, LookBack
+from chalicelib.domain.lane import Attempt, LaneInput, Work
 from chalicelib.domain.leader_event import LeaderEvent, WaitingEvent
+from chalicelib.domain.leader_notionals import LeaderNotionals
 from chalicelib.domain.ledger import Entry
+from chalicelib.domain.ledger_check import LedgerCheck, LedgerPass
 from chalicelib.domain.market_lists import MarketLists
 from chalicelib.domain.market_sync import DigestPage, SyncState
+from chalicelib.domain.performance import LeaderCounts
 from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.registry import (
+    AuditRow,
     CatchUp,
     ChainCursor,
     Check,
@@ -29,17 +37,23 @@ from chalicelib.domain.registry import (
     Heartbeat,
     HoldingsCheck,
     HoldingsSheet,
+    KeptSheet,
     Leader,
     MarkSheet,
     PortfolioRef,
     RawPayload,
     SettingsRow,
+    SignOut,
     TapeRequest,
     TokenPointer,
     WalletOwner,
 )
+from chalicelib.domain.rules import Config
+from chalicelib.domain.snapshot import Snapshot
+from chalicelib.domain.stress import StressDue
 from chalicelib.domain.tape_text import TapeSegment
 from chalicelib.domain.trade import new_trade
+from chalicelib.domain.witness import Arrival, BookSnapshot, Witness
 from tests.unit.test_domain_decision import BUY, group
 from tests.unit.wire import CONDITION, LEADER, NOW_MS, YES, hash_of, market
 
@@ -83,12 +97,37 @@ EVENT = LeaderEvent(
     state="waiting",
 )
 
+HEAD = Head("main/global", "global", "", 2, 1, 1)
+SET_DECISION = SetDecision(
+    portfolio_id="main/global",
+    epoch=2,
+    change_id="e1/5/5/0",
+    leader=LEADER,
+    kind="SPLIT",
+    condition_id=CONDITION,
+    tokens=(YES,),
+    verdict="SKIP",
+    reasons=(),
+    shares=0,
+    unmerged=(0,),
+    leader_shares=5,
+    kept=5,
+    before=(0,),
+    held=(0,),
+    free_cash=0,
+    equity=0,
+    rules_digest="d",
+    ts_block=NOW_MS,
+    ts_decided=NOW_MS,
+)
+
 # 1_795_000_000_000 ms is 2026-11-18.
 PLACES = [
     (TRADE, "activity", f"trade#{TRADE.trade_id}", "-"),
     (FILL, "activity", "trade#t", "fill#000003"),
     (group(), "activity", f"line#{LEADER}#{YES}#BUY", "group#000000001"),
     (Head("main/global", "global", "", 2, 1, 1), "portfolio", "main/global#2", "head"),
+    (Breakers("main/global", 2), "portfolio", "main/global#2", "breakers"),
     (
         WORK,
         "portfolio",
@@ -104,6 +143,12 @@ PLACES = [
     ),
     (ATTEMPT, "portfolio", "main/global#2", "attempt#1795000000000#a1"),
     (Consumed("main/global", 2, YES), "portfolio", "main/global#2", f"consumed#{YES}"),
+    (
+        StressDue("main/global", 2, "a1", NOW_MS - 1, NOW_MS),
+        "portfolio",
+        "main/global#2",
+        "stress#1795000000000#a1",
+    ),
     (Leader(LEADER, "n", (LEADER,), "on", 0), "registry", "leaders", LEADER),
     (
         PortfolioRef("main/global", "main", "global", "", 2),
@@ -115,6 +160,8 @@ PLACES = [
     (TokenPointer(YES, CONDITION), "registry", f"token#{YES}", "-"),
     (Cursor(LEADER, hash_of(1), 5), "registry", f"cursor#{LEADER}", hash_of(1)),
     (Heartbeat("polygon", 1, True), "registry", "heartbeats", "polygon"),
+    (Config("00ff", "{}"), "registry", "config#00ff", "-"),
+    (LeaderNotionals(LEADER), "registry", f"notionals#{LEADER}", "-"),
     (SettingsRow("global", "{}"), "registry", "settings", "global"),
     (MarkSheet("", 1), "registry", "marks", "latest"),
     (MarkSheet("", 1, "shadows"), "registry", "marks", "shadows"),
@@ -165,10 +212,79 @@ PLACES = [
         f"1795000000000#{YES}#1794999999999",
     ),
     (
+        SetChange("e1/5/5/0", LEADER, LEADER, "SPLIT", CONDITION, (YES,), 5, 5, 5, (0,), NOW_MS, 1),
+        "activity",
+        "set_change#e1/5/5/0",
+        "-",
+    ),
+    (SET_DECISION, "portfolio", "main/global#2", "set#1795000000000#e1/5/5/0"),
+    (LedgerCheck("main/global", 2, 1, 1, 1), "registry", "ledger_checks", "main/global#2"),
+    (LedgerPass("main/global", 2, 1, "", HEAD, ""), "registry", "ledger_passes", "main/global#2"),
+    (
         TapeSegment(YES, "w1", NOW_MS, NOW_MS + 1, True, False, "d", ""),
         "activity",
         f"tape#{YES}",
         "1795000000000#w1",
+    ),
+    (
+        KeptSheet("", NOW_MS + 30_000, "latest"),
+        "activity",
+        "marks#latest",
+        "1795000020000",
+    ),
+    (
+        Snapshot("main/global", 2, "5m", NOW_MS, NOW_MS, 1, 1, 0, 0, 0, 0, 0, 0, 0),
+        "portfolio",
+        "main/global#2",
+        "snapshot#5m#1795000000000",
+    ),
+    (
+        LeaderCounts("main/global", 2, LEADER, NOW_MS),
+        "portfolio",
+        "main/global#2",
+        f"counts#{LEADER}#1795000000000",
+    ),
+    (Hindsight("main/global", 2, LEADER), "portfolio", "main/global#2", f"hindsight#{LEADER}"),
+    (
+        LookBack("main", "main/global", 2, "a1", LEADER, YES, NOW_MS, NOW_MS + 1),
+        "activity",
+        "look_backs#main#marks",
+        "1795000000001#a1",
+    ),
+    (
+        ConfigJob("j1", "main", "ada", NOW_MS, 24, "{}"),
+        "activity",
+        "config_jobs#main",
+        "1795000000000#j1",
+    ),
+    (
+        Arrival(LEADER, NOW_MS, 7, "t1"),
+        "activity",
+        f"arrivals#{LEADER}#2026-11-18",
+        "1795000000000#000007#t1",
+    ),
+    (Witness("d1"), "activity", "witness#d1", "-"),
+    (
+        BookSnapshot(TapeSegment(YES, "rest", NOW_MS, NOW_MS, True, False, "ab" * 32, "")),
+        "activity",
+        f"snapshots#{YES}",
+        f"1795000000000#{'ab' * 8}",
+    ),
+    (
+        LaneInput(
+            Work("main/global", 1, NOW_MS, "exit", "x1", LEADER, YES, "SELL", 0, NOW_MS, NOW_MS, 0),
+            NOW_MS + 9,
+        ),
+        "portfolio",
+        "main/global#1",
+        "input#1795000000000#exit#x1",
+    ),
+    (SignOut("s1", 1_795_000_000), "activity", "sign_outs", "01795000000#s1"),
+    (
+        AuditRow(NOW_MS, "ada", "settings.change", "global", "", "{}", "a1"),
+        "audit",
+        "audit#main#2026-11",
+        "1795000000000#a1",
     ),
 ]
 
@@ -188,6 +304,13 @@ def test_listings_and_life_times() -> None:
     assert k.place_of(TRADE).ttl == NOW_MS // 1000 + 400 * 86_400
     assert k.place_of(ATTEMPT).feed == ("attempts#main#2026-11-18", "1795000000000#a1")
     assert k.place_of(EVENT).feed == ("events#2026-11-18", "1795000000000#e1")
+    listed = "1795000000000#e1/5/5/0#main/global"
+    assert k.place_of(SET_DECISION).feed == ("sets#main#2026-11-18", listed)
+    position = Position("main/global", 2, YES, LEADER)
+    assert k.place_of(position).feed is None
+    for field in ("shares", "exit_debt", "reserved"):
+        place = k.place_of(replace(position, **{field: 1}))
+        assert place.feed == ("open#main/global#2", f"{YES}#{LEADER}")
     assert k.place_of(FILL).ttl == NOW_MS // 1000 + 90 * 86_400
     for record, table, *_ in PLACES:
         place = k.place_of(record)

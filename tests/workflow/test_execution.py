@@ -15,7 +15,7 @@ from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.adapters.stored_rules import store_settings
 from chalicelib.domain.consumption import Consumed
 from chalicelib.domain.errors import InvalidInput, PapercopyError, Permanent
-from chalicelib.domain.lane import Attempt
+from chalicelib.domain.lane import Attempt, Work
 from chalicelib.domain.market_lists import MarketLists, list_entry
 from chalicelib.domain.orderbook import Level
 from chalicelib.domain.reasons import Reason
@@ -27,7 +27,7 @@ from chalicelib.services.group_fill import WAIT_SECONDS_MAX
 from chalicelib.services.market_directory import store_market
 from chalicelib.services.tapes import tape_requests
 from chalicelib.settings import evaluate
-from tests.workflow.harness import CONDITION, TOKEN, book, market
+from tests.workflow.harness import CONDITION, OTHER, TOKEN, book, market
 from tests.workflow.taped import DECIDED, START, TapedSystem
 from tests.workflow.test_copying import assert_books_balance, waiting
 from tests.workflow.test_exactly_once import DyingStore
@@ -132,6 +132,25 @@ def test_an_opposite_decision_cancels_what_rests_at_its_moment() -> None:
     assert system.position().shares == 0
     assert waiting(system) == []
     assert_books_balance(system)
+
+
+def test_an_opposite_decision_cancels_what_rests_behind_a_crowd() -> None:
+    system = TapedSystem()
+    system.record([(50, 900)], [(51, 40), (52, 100)], [(DECIDED + 1, "ask", 52, 0)])
+    system.buys()
+    system.at(6_000)
+    # More groups than anybody expects, all due before the remainder expires.
+    for number in range(300):
+        ts = START + 20_000
+        row = Work("main/global", 1, ts, "group", f"g{number}", OTHER, "7", "BUY", 0, ts, 0, number)
+        system.store.commit([Put(row)])
+    system.sells(10_000)
+    system.at(12_000)
+    bought, sold = (a for a in system.attempts() if a.portfolio_id == "main/global")
+    assert bought.outcome
+    assert (bought.status, shares_of(bought)) == ("CANCELLED", [40])
+    assert bought.outcome.ts_done == sold.decision.ts_decided == START + 8_000
+    assert system.position().shares == system.head().resting == 0
 
 
 def test_a_buy_cancels_a_resting_sell_and_the_rest_stays_owed() -> None:

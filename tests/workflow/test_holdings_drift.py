@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.domain.evidence import FillMessage
+from chalicelib.domain.market import Resolution, resolved
 from chalicelib.domain.registry import Check
 from chalicelib.domain.rules import SystemRules
 from chalicelib.keyspace import key_of
@@ -313,3 +314,52 @@ def test_any_order_of_trades_events_and_readings_ends_at_the_venues_holdings(
     )
     assert leader_of(system).holdings_posted == 1
     assert_folds(system)
+
+
+def resolve(system: System, payouts: tuple[int, int]) -> None:
+    assert system.venue.market
+    told_of = Resolution("resolved", payouts, final=True, ts=system.clock.now_ms())
+    system.venue.market = resolved(system.venue.market, told_of)
+
+
+@pytest.mark.parametrize("payouts", [(M, 0), (0, M)])
+def test_what_vanishes_with_its_market_is_no_drift(
+    system: System, truth: Truth, payouts: tuple[int, int]
+) -> None:
+    resolve(system, payouts)
+    redeemed_at = system.clock.now_ms() // 1_000 * 1_000
+    truth.changes.append((redeemed_at, TOKEN, -400 * M))
+    for _ in range(20):
+        system.clock.advance(MINUTE)
+        system.services.check_holdings()
+    assert shadow(system) == {TOKEN: 400 * M}, "his until his redemption is known"
+    assert drifts(system) == 0
+    paid = 400 * payouts[0]
+    system.services.ingest(told(event("REDEEM", 400 * M, cash=paid, ts_block=redeemed_at)))
+    assert shadow(system) == {}
+    assert system.head(SHADOW).cash == paid
+    for _ in range(20):
+        system.clock.advance(MINUTE)
+        system.services.check_holdings()
+    assert drifts(system) == 0
+    assert positions_agreed_at(system.store, LEADER) == system.clock.now_ms() - 10_000
+    assert_folds(system)
+
+
+def test_what_vanishes_from_an_open_market_is_drift(system: System, truth: Truth) -> None:
+    truth.changes.append((system.clock.now_ms() // 1_000 * 1_000, TOKEN, -400 * M))
+    for _ in range(20):
+        system.clock.advance(MINUTE)
+        system.services.check_holdings()
+    assert shadow(system) == {}
+    assert drifts(system) == 1
+
+
+def test_marks_of_the_day_move_nothing(system: System, truth: Truth) -> None:
+    midnight = (system.clock.now_ms() // DAY + 1) * DAY
+    system.clock.advance(midnight - system.clock.now_ms())
+    system.services.mark_days()
+    system.clock.advance(MINUTE)
+    system.services.check_holdings()
+    check = holdings_check(system.store, LEADER)
+    assert (check.compared, check.moving) == (1, 0)

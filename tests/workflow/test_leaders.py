@@ -247,7 +247,7 @@ def test_unfollowing_somebody_of_whom_nothing_is_held_turns_him_off(system: Syst
 def test_unfollowing_while_shares_are_held_only_sells(system: System) -> None:
     bought(system)
     assert system.services.unfollow(LEADER).state == "sell_only"
-    assert settle_states(system.store) == 0
+    assert settle_states(system.store, system.clock.now_ms()) == 0
     for portfolio in ("main/global", f"main/leader/{LEADER}"):
         assert leader_of(system).state == "sell_only"
         emptied(system, portfolio)
@@ -265,7 +265,7 @@ def test_shares_that_came_late_bring_him_back_to_selling(system: System) -> None
     assert system.services.unfollow(LEADER).state == "off"
     late = Position("main/global", 1, "5", LEADER, shares=M)
     system.store.commit([Put(late)])
-    assert settle_states(system.store) == 1
+    assert settle_states(system.store, system.clock.now_ms()) == 1
     assert leader_of(system).state == "sell_only"
 
 

@@ -198,7 +198,8 @@ def test_a_resolved_market_is_worth_its_payouts_and_is_asked_for_no_more() -> No
     assert marking.prices() == {TOKEN: 1_000_000, OPPOSITE: 0}
     stored = marking.store.get(Market, market_key(market().condition_id))
     assert stored is not None
-    assert (stored.resolution, stored.closed) == (WON, True)
+    told = replace(WON, ts=marking.clock.now_ms())
+    assert (stored.resolution, stored.closed) == (told, True)
     calls = (marking.lookups, marking.resolution_calls, len(marking.asked))
     marking.clock.advance(300_000)
     marking.mark()

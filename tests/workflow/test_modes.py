@@ -129,6 +129,7 @@ def test_every_system_rule_can_be_stored() -> None:
         "gap_fill_blocks_max": 10_000,
         "strict_both": True,
         "book_mode": "rest",
+        "books_most_liquid": 500,
     }
     rules = evaluate_system(given).rules(Environment())
     assert {name: getattr(rules, name) for name in names} == given

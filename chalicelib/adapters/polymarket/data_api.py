@@ -63,7 +63,8 @@ def _refusal(row: object, error: str) -> tuple[str, str]:
     return json.dumps(row, default=str)[:PAYLOAD_CHARS_MAX], error
 
 
-def _event(row: object, wallet: str) -> ActivityEvent:
+def parse_event(row: object, wallet: str) -> ActivityEvent:
+    """One row of a wallet's activity. Raises InvalidInput."""
     if not isinstance(row, dict):
         raise InvalidInput("row", "an object was expected")
     try:
@@ -136,7 +137,7 @@ class DataApi:
             rows, cursor = _page(self._http.get("/v2/activity", self._query(filters, cursor)))
             for row in rows:
                 try:
-                    events.append(_event(row, wallet))
+                    events.append(parse_event(row, wallet))
                 except InvalidInput as error:
                     refused.append(_refusal(row, str(error)))
             if cursor is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from chalicelib.adapters.polymarket.http import JsonHttp, NotFound
 from chalicelib.adapters.polymarket.market_shape import (
@@ -147,6 +148,26 @@ class Gamma:
                 except (InvalidInput, Permanent) as error:
                     self._report(row, error)
         return {number: found[number] for number in numbers if number in found}
+
+    def most_liquid(self, count: int) -> list[tuple[str, ...]]:
+        """The tokens of each of the `count` most liquid open markets, most liquid first.
+
+        What does not parse is left out. Raises Retryable or Permanent.
+        """
+        found: list[tuple[str, ...]] = []
+        cursor: str | None = ""
+        for _ in range(-(-count // PAGE_MARKETS)):
+            query = [("limit", str(PAGE_MARKETS)), ("closed", "false"), *_VERSIONS]
+            query += [("order", "liquidityNum"), ("ascending", "false")]
+            query += [("after_cursor", cursor)] if cursor else []
+            rows, cursor = _listing(self._http.get("/markets/keyset", query))
+            for row in rows:
+                if isinstance(row, dict) and row.get("enableOrderBook") is not False:
+                    with suppress(InvalidInput):
+                        found.append(market_of_gamma(row, FeeSchedule()).tokens)
+            if not cursor:
+                break
+        return found[:count]
 
     def _last_fee(self, raw: Mapping[str, object]) -> FeeSchedule:
         """The fee of a market that may have no book any more: then nobody pays one."""

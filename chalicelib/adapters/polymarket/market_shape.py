@@ -242,6 +242,8 @@ def gamma_digest(raw: Mapping[str, object]) -> bytes:
     parts += [event.get("id"), _tags(raw, event)]
     if raw.get("closed") is True:
         parts.append(raw.get("outcomePrices"))
+    if event.get("ended") is True:
+        parts.append("ended")
     text = json.dumps([SHAPE, parts], default=str, sort_keys=True)
     return sha256(text.encode()).digest()[:DIGEST_BYTES]
 
@@ -291,6 +293,7 @@ def market_of_gamma(raw: Mapping[str, object], fee: FeeSchedule) -> Market:
         tags=tuple(tags),
         game_starts_at=time_ms(raw.get("gameStartTime"), "gameStartTime"),
         resolution=gamma_resolution(raw),
+        game_ended=event.get("ended") is True,
     )
 
 

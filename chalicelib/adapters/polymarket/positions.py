@@ -59,7 +59,7 @@ def _page(answer: object) -> tuple[list[object], str | None]:
     return rows, cursor if more else None
 
 
-def _holding(row: object, wallet: str) -> tuple[Holding, int]:
+def parse_holding(row: object, wallet: str) -> tuple[Holding, int]:
     """(holding, second of its last event or 0). Raises InvalidInput naming the field."""
     if not isinstance(row, dict):
         raise InvalidInput("row", "an object was expected")
@@ -131,7 +131,7 @@ class Positions:
 
     def _take(self, row: object, wallet: str, found: _Found, *, held: bool) -> None:
         try:
-            holding, second = _holding(row, wallet)
+            holding, second = parse_holding(row, wallet)
         except InvalidInput as error:
             self._refused(json.dumps(row, default=str)[:PAYLOAD_CHARS_MAX], str(error))
             found.refused += held

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from chalicelib.adapters.polymarket.http import JsonHttp
 from chalicelib.adapters.polymarket.market_shape import resolution_state
@@ -21,6 +23,7 @@ PAYLOAD_CHARS_MAX = 20_000
 ORACLE_ONE = 10**18
 """The oracle's price of a market in which the first outcome wins."""
 UNSET = "69"
+SECONDS_DIGITS_MAX = 11
 
 Refusal = Callable[[str, str], None]
 
@@ -42,13 +45,36 @@ def resolution_of_row(raw: Mapping[str, object]) -> Resolution:
     state = resolution_state(raw.get("status"))
     if raw.get("payouts") is not None:
         payouts = _stated(raw["payouts"])
-        return Resolution(state, payouts, state == "resolved")
+        return _as_told(Resolution(state, payouts, state == "resolved"), raw)
     settled = _oracle_payouts(raw.get("price"), "price")
     if state == "resolved":
-        return Resolution(state, settled, bool(settled))
+        return _as_told(Resolution(state, settled, bool(settled)), raw)
     proposed = _oracle_payouts(raw.get("reproposed_price"), "reproposed_price")
     proposed = proposed or _oracle_payouts(raw.get("proposed_price"), "proposed_price")
     return Resolution(state, proposed if state != "open" else ())
+
+
+def _as_told(resolution: Resolution, raw: Mapping[str, object]) -> Resolution:
+    """A final resolution with the time the row states; the oracle's rows only say when they were
+    last updated, which ends with the resolution.
+    """
+    if not resolution.final:
+        return resolution
+    ts = _time_of(raw.get("resolved_at")) or _time_of(raw.get("last_update_timestamp"))
+    return replace(resolution, ts=ts)
+
+
+def _time_of(value: object) -> int:
+    """Milliseconds of a date or of seconds as text, the two formats the venue has; 0 for others."""
+    if not isinstance(value, str) or not value.isascii():
+        return 0
+    if value.isdigit():
+        return int(value) * 1_000 if len(value) <= SECONDS_DIGITS_MAX else 0
+    try:
+        told = datetime.fromisoformat(value)
+    except ValueError:
+        return 0
+    return int(told.timestamp()) * 1_000 if told.tzinfo else 0
 
 
 def _stated(value: object) -> tuple[int, ...]:

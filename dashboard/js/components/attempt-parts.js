@@ -36,8 +36,11 @@ export function Figures({ attempt }) {
 
 const CHECKS = {
   eligible: ["May be copied at all", "Not history, not retracted, settings usable, leader not being unfollowed"],
+  running: ["Portfolio running", "Neither paused nor stopped by a circuit breaker"],
   health: ["Sources healthy", "State of the chain watch and the Data API"],
   leader_notional: ["His trade's size", "Cash of his group of fills"],
+  leader_rank: ["Among his larger trades", "The part of his last 200 buys that were not larger"],
+  leader_role: ["Not a maker's trade", "Resting orders of his are not copied where the settings say so"],
   position: ["We hold of him", "Shares of this token that came from this leader"],
   market: ["Market open to us", "Life cycle, blacklist and whitelist"],
   book_age: ["Age of our book", "Since our copy was last proven equal to the venue's"],
@@ -52,12 +55,18 @@ const CHECKS = {
   depth: ["Shares inside the limit", "A multiple of our size is wanted"],
   venue_minimum: ["Order value", "The venue's minimum for taking"],
   free_cash: ["Free cash", "Cash less reservations, against order and fee"],
+  order_cap: ["Cost of this order", "What a single order may cost"],
+  daily_cap: ["Bought today", "With this order, per UTC day"],
+  hourly_cap: ["Fills this hour", "With one more"],
+  risk: ["Risk limits", "Exposure in total, by market, event, category and leader, and open positions"],
 };
 const FORMS = {
   cash: amount,
   shares: amount,
   price,
   time_ms: latency,
+  count: String,
+  fraction: (micros) => `${micros / 10_000} %`,
   none: () => "",
 };
 const STATES = {

@@ -1,11 +1,12 @@
 import { cents, count, counted, amount, exactAmount, exactTime, NONE, signedLatency } from "../format.js";
-import { useFeed, useSnapshot } from "../hooks.js";
+import { setQuery, useFeed, useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
-import { attemptsUrl } from "../resources.js";
-import { hashOf, readFilter } from "../route.js";
+import { attempts, attemptsUrl, overview } from "../resources.js";
+import { hashWith, oneOf } from "../route.js";
 import { AttemptFilter } from "./attempt-filter.js";
-import { FeedTable } from "./feed-table.js";
+import { FeedTable, NothingMatches } from "./feed-table.js";
 import { AttemptDialog } from "./attempt-dialog.js";
+import { CLEARED } from "./record-filter.js";
 import { statusOf } from "./attempt-words.js";
 import { Panel } from "./panel.js";
 import { Market, Moment, Money, Price, Side, Tag } from "./values.js";
@@ -41,7 +42,7 @@ function portfolioName({ portfolio_kind: kind }) {
 /** The way into the explanation: the first stop of the Tab key in a row, and what a click on the row follows. */
 function Opener({ attempt }) {
   const what = `Explain: ${attempt.leader_name}, ${attempt.side} ${attempt.outcome}, ${portfolioName(attempt)}, ${exactTime(attempt.ts_decided)}`;
-  return html`<a class="opener" href=${hashOf({ ...readFilter(), attempt: attempt.ref })} aria-label=${what} aria-haspopup="dialog"></a>`;
+  return html`<a class="opener" href=${hashWith({ attempt: attempt.ref })} aria-label=${what} aria-haspopup="dialog"></a>`;
 }
 
 /** A click anywhere in the row opens it, unless it was meant for something else or marks text. */
@@ -110,24 +111,38 @@ function summaryOf(counts) {
   return `${counted(counts.attempts, "attempt")}: ${count(counts.skipped)} skipped, ${count(counts.executed)} executed, of these ${count(counts.filled)} filled, ${count(counts.partial)} partly, ${count(counts.no_fill)} not.`;
 }
 
-export function Attempts({ resources, filter, setFilter }) {
-  const snapshot = useSnapshot(resources.attempts);
-  const overview = useSnapshot(resources.overview);
+const ATTEMPT_REF = /^[A-Za-z0-9_-]{1,400}$/;
+
+/**
+ * The latest copy attempts under the address's filters, and the one that it names in full.
+ * `leader` or `market` narrow the list to a page's own subject; `wanted` is a filter of the page's own,
+ * with its `tools` and whether it leaves anything out (`filtered`).
+ */
+export function Attempts({ query, leader = "", market = "", title = "Latest copy attempts", wanted = null, tools = null, filtered: narrowed = false }) {
+  const filter = wanted ?? {
+    portfolio: query.portfolio ?? "",
+    decision: oneOf(query.decision, ["", "EXECUTE", "SKIP"]),
+    leader,
+    market,
+  };
+  const opened = ATTEMPT_REF.test(query.attempt ?? "") ? query.attempt : "";
+  const snapshot = useSnapshot(attempts(filter));
+  const known = useSnapshot(overview());
   const feed = useFeed(snapshot, idOf, (cursor) => attemptsUrl(filter, cursor));
-  const filtered = filter.portfolio || filter.decision;
-  const showAll = () => setFilter({ portfolio: "", decision: "" });
+  const filtered = narrowed || filter.portfolio || filter.decision;
+  const showAll = () => setQuery({ portfolio: "", decision: "", ...(wanted ? CLEARED : {}) });
   const empty = filtered
-    ? html`<p><strong>No attempt matches this filter.</strong> <button type="button" onClick=${showAll}>Show all</button></p>`
+    ? html`<${NothingMatches} what="attempt" feed=${feed}><button type="button" onClick=${showAll}>Show all</button><//>`
     : html`<p><strong>No copy attempts yet.</strong> Each group of a leader's fills becomes one attempt per portfolio a few seconds later: executed on paper, or skipped with its reasons.</p>`;
   const refs = feed.rows.map((row) => row.ref);
-  return html`${filter.attempt ? html`<${AttemptDialog} attempt=${filter.attempt} refs=${refs} show=${(ref) => setFilter({ attempt: ref })} />` : null}<${Panel}
+  return html`${opened ? html`<${AttemptDialog} attempt=${opened} refs=${refs} show=${(ref) => setQuery({ attempt: ref })} />` : null}<${Panel}
     id="attempts"
-    title="Latest copy attempts"
-    summary=${summaryOf(overview.value?.counts)}
+    title=${title}
+    summary=${leader || market || narrowed ? null : summaryOf(known.value?.counts)}
     snapshot=${snapshot}
     loadingRows=${8}
     loadingLabel="Loading copy attempts"
-    tools=${html`<${AttemptFilter} filter=${filter} setFilter=${setFilter} portfolios=${overview.value?.portfolios ?? []} />`}
+    tools=${tools ?? html`<${AttemptFilter} filter=${filter} setFilter=${setQuery} portfolios=${(known.value?.portfolios ?? []).filter((row) => !leader || row.kind === "global" || row.leader === leader)} />`}
     empty=${feed.rows.length === 0 && empty}
   >
     <${FeedTable} key=${snapshot.url} feed=${feed} name="attempts" caption="Latest copy attempts" columns=${COLUMNS} idOf=${idOf} rowClass=${rowClass} rowProps=${() => ({ onClick: openRow })} />

@@ -4,7 +4,7 @@ import { serverNow } from "../clock.js";
 import { count, counted, duration, exactTime, NONE } from "../format.js";
 import { useFeed, useSnapshot, useTicking } from "../hooks.js";
 import { html } from "../html.js";
-import { completenessUrl } from "../resources.js";
+import { completeness, completenessUrl, overview } from "../resources.js";
 import { FeedTable } from "./feed-table.js";
 import { Panel } from "./panel.js";
 import { Table } from "./table.js";
@@ -110,12 +110,12 @@ function rowsOf(leaders, hours) {
     .map(({ leader, name, completeness }) => ({ leader, name, sum: completeness, hours: known.get(leader) ?? new Map() }));
 }
 
-export function Completeness({ resources }) {
-  const snapshot = useSnapshot(resources.completeness);
-  const overview = useSnapshot(resources.overview);
+export function Completeness() {
+  const snapshot = useSnapshot(completeness());
+  const known = useSnapshot(overview());
   const feed = useFeed(snapshot, idOf, completenessUrl);
   const [open, setOpen] = useState(false);
-  const rows = rowsOf(overview.value?.leaders ?? [], feed.rows);
+  const rows = rowsOf(known.value?.leaders ?? [], feed.rows);
   return html`<${Panel}
     id="completeness"
     title="Completeness"

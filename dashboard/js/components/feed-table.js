@@ -32,3 +32,12 @@ export function FeedTable({ feed, name, caption, columns, idOf, rowClass = () =>
     </footer>`}
   />`;
 }
+
+/** An answer covers so many rows at most: where none of them matches, older ones may. */
+export function NothingMatches({ what, feed, children = null }) {
+  const { busy, error } = feed.older;
+  if (!feed.hasOlder) return html`<p><strong>No ${what} matches this filter.</strong> ${children}</p>`;
+  return html`<p><strong>No ${what} among the newest matches this filter.</strong> Older ones may. ${children}</p>
+    <button type="button" disabled=${busy} onClick=${feed.fetchOlder}>${busy ? "Looking" : "Look further back"}</button>
+    ${error ? html`<p class="failed" role="alert">${sentenceOf({ ...error, title: error.message })}</p>` : null}`;
+}

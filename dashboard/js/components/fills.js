@@ -1,8 +1,8 @@
 import { count, counted, exactAmount, exactTime, signedLatency } from "../format.js";
 import { useFeed, useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
-import { tradesUrl } from "../resources.js";
-import { FeedTable } from "./feed-table.js";
+import { overview, trades, tradesUrl } from "../resources.js";
+import { FeedTable, NothingMatches } from "./feed-table.js";
 import { Panel } from "./panel.js";
 import { Hash, Market, Moment, Money, Price, Side, Tag } from "./values.js";
 
@@ -66,20 +66,27 @@ function Transaction({ trade }) {
     <div class="sub clip" title=${hashes.join("\n") || undefined}>${place}</div>`;
 }
 
-export function Fills({ resources }) {
-  const snapshot = useSnapshot(resources.trades);
-  const overview = useSnapshot(resources.overview);
-  const feed = useFeed(snapshot, idOf, tradesUrl);
-  const counts = overview.value?.counts;
+const NoFills = () =>
+  html`<p><strong>No fills yet.</strong> When a followed wallet trades, its fill appears here a few seconds after its block: first from the chain, then confirmed by the Data API. A quiet wallet may not trade for hours.</p>`;
+
+/** The latest fills; `leader` or `market` narrow them to a page's subject, `filter` to what a reader chose. */
+export function Fills({ leader = "", market = "", title = "Latest fills", filter: chosen = null, tools = null, filtered = false }) {
+  const filter = chosen ?? { leader, market };
+  const snapshot = useSnapshot(trades(filter));
+  const known = useSnapshot(overview());
+  const feed = useFeed(snapshot, idOf, (cursor) => tradesUrl(filter, cursor));
+  const counts = leader || market || filtered ? null : known.value?.counts;
+  const nothing = filtered ? html`<${NothingMatches} what="fill" feed=${feed} />` : html`<${NoFills} />`;
   return html`<${Panel}
     id="fills"
-    title="Latest fills"
+    title=${title}
     summary=${counts ? `${counted(counts.trades, "trade")} by followed leaders. Times are UTC.` : null}
     snapshot=${snapshot}
     loadingRows=${8}
     loadingLabel="Loading fills"
-    empty=${feed.rows.length === 0 && html`<p><strong>No fills yet.</strong> When a followed wallet trades, its fill appears here a few seconds after its block: first from the chain, then confirmed by the Data API. A quiet wallet may not trade for hours.</p>`}
+    tools=${tools}
+    empty=${feed.rows.length === 0 && nothing}
   >
-    <${FeedTable} feed=${feed} name="fills" caption="Latest fills of the leaders" columns=${COLUMNS} idOf=${idOf} rowClass=${(row) => `state-${row.state}`} />
+    <${FeedTable} key=${snapshot.url} feed=${feed} name="fills" caption="Latest fills of the leaders" columns=${COLUMNS} idOf=${idOf} rowClass=${(row) => `state-${row.state}`} />
   <//>`;
 }

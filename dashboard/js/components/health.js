@@ -1,34 +1,48 @@
 import { count, counted, exactTime } from "../format.js";
 import { useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
+import { health, live } from "../resources.js";
 import { Skeleton } from "./table.js";
 import { sentenceOf } from "./panel.js";
 import { Age } from "./values.js";
 
-const LEVELS = { ok: "good", up: "good", starting: "idle", off: "idle", degraded: "warn", down: "alert" };
+export const LEVELS = { ok: "good", up: "good", starting: "idle", off: "idle", degraded: "warn", down: "alert" };
 const SENTENCES = {
   ok: "Everything that is needed works.",
   degraded: "Something does not work as it should.",
   down: "Nothing can be detected or copied at present.",
 };
 
-/** One line of instruments: what is connected, how fresh it is, and what is waiting. */
-export function HealthStrip({ resources }) {
-  const { value, error } = useSnapshot(resources.health);
-  return html`<section class="panel health" aria-label="Health">
-    ${value ? html`<${Instruments} health=${value} />` : error ? html`<p class="message">Health is not known. ${sentenceOf(error)}</p>` : html`<${Skeleton} rows=${2} label="Loading health" />`}
-  </section>`;
+/** One line of instruments from the live answer: what is connected, how fresh it is, what waits. */
+export function HealthStrip() {
+  const { value, error } = useSnapshot(live());
+  return html`<${Strip} health=${value?.system ?? null} error=${error} kind="health-strip" />`;
 }
 
-function Instruments({ health }) {
-  const { chain, api, completeness, registry, queues, status } = health;
-  const sentence = health.reasons?.length ? health.reasons.join(" ") : SENTENCES[status];
+/** The same with completeness and the market registry, from the health route. */
+export function HealthPanel() {
+  const { value, error } = useSnapshot(health());
+  return html`<${Strip} health=${value} error=${error} />`;
+}
+
+function Strip({ health: known, error, kind = "" }) {
+  const body = known
+    ? html`<${Instruments} health=${known} />`
+    : error
+      ? html`<p class="message">Health is not known. ${sentenceOf(error)}</p>`
+      : html`<${Skeleton} rows=${2} label="Loading health" />`;
+  return html`<section class=${`panel health ${kind}`} aria-label="Health" aria-busy=${!known && !error}>${body}</section>`;
+}
+
+function Instruments({ health: known }) {
+  const { chain, api, completeness, registry, queues, status } = known;
+  const sentence = known.reasons?.length ? known.reasons.join(" ") : SENTENCES[status];
   return html`<dl>
       <${Instrument} name="System" state=${status} note=${sentence} wide />
       <${Instrument} name="Chain socket" state=${chain.state} title=${socketTitle(chain)} note=${chainNote(chain)} />
       <${Instrument} name="Data API" state=${api.state} title=${api.detail} note=${apiNote(api)} />
-      <${Instrument} name="Completeness" state=${completeness.state} title=${completeness.detail} note=${measuredNote(completeness)} />
-      <${Instrument} name="Markets known" figure=${count(registry.markets)} note=${html`synced <${Age} at=${registry.synced_at} fallback="never" />`} />
+      ${completeness ? html`<${Instrument} name="Completeness" state=${completeness.state} title=${completeness.detail} note=${measuredNote(completeness)} />` : null}
+      ${registry ? html`<${Instrument} name="Markets known" figure=${count(registry.markets)} note=${html`synced <${Age} at=${registry.synced_at} fallback="never" />`} />` : null}
       <${Instrument} name="Fills queued" figure=${count(queues.fills)} note="waiting for ingest" />
       <${Instrument}
         name="Dead letters"

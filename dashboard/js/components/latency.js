@@ -1,6 +1,7 @@
 import { count, latency, NONE } from "../format.js";
 import { useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
+import { latency as latencies } from "../resources.js";
 import { Panel } from "./panel.js";
 import { Table } from "./table.js";
 
@@ -33,8 +34,8 @@ function Percentiles({ figures }) {
     <div class="sub">${latency(figures.p95_ms)} <span aria-hidden="true">·</span> ${latency(figures.p99_ms)}</div>`;
 }
 
-export function Latency({ resources }) {
-  const snapshot = useSnapshot(resources.latency);
+export function Latency() {
+  const snapshot = useSnapshot(latencies());
   const { overall, leaders = [] } = snapshot.value ?? {};
   const measured = overall?.stages.some(({ count: seen }) => seen > 0);
   return html`<${Panel}

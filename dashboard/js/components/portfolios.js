@@ -1,6 +1,7 @@
 import { count, direction, exactTime, NONE, signedPercent } from "../format.js";
 import { useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
+import { overview } from "../resources.js";
 import { Panel } from "./panel.js";
 import { Table } from "./table.js";
 import { Gain, Money, Tag } from "./values.js";
@@ -84,8 +85,8 @@ function Cash({ portfolio }) {
   </span>${reserved ? html`<div class="sub"><${Money} micros=${portfolio.reserved_micros} /> reserved</div>` : null}`;
 }
 
-export function Portfolios({ resources }) {
-  const snapshot = useSnapshot(resources.overview);
+export function Portfolios() {
+  const snapshot = useSnapshot(overview());
   const { portfolios = [], leaders = [] } = snapshot.value ?? {};
   return html`<${Panel}
     id="portfolios"

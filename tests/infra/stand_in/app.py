@@ -51,6 +51,11 @@ def poll(event, context):
     return _handle(event)
 
 
+@app.lambda_function(name="config_test")
+def config_test(event, context):
+    return None
+
+
 @app.lambda_function(name="advance")
 def advance(event, context):
     if event["group_id"] == "broken":

@@ -1,0 +1,1 @@
+"""Acceptance scenes: the same stories on both engines and in replay."""
