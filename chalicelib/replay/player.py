@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
@@ -25,6 +24,7 @@ from chalicelib.domain.rules import CopyRules
 from chalicelib.domain.witness import Arrival
 from chalicelib.keyspace import head_key, leader_key, portfolio_pk
 from chalicelib.ports import CopyRun, Put, Write
+from chalicelib.replay.played import Left, LeftInStore, Played
 from chalicelib.replay.world import (
     PlaybackRules,
     RecordedBooks,
@@ -63,6 +63,18 @@ def rules_under(layers: Layers, leaders: Sequence[str]) -> dict[str, CopyRules]:
     for leader in leaders:
         own = layers.get(leader)
         rules[leader] = evaluate(common, own).rules() if own else rules[""]
+    return rules
+
+
+def _rules_as_stored(texts: Mapping[str, str], leaders: Sequence[str]) -> dict[str, CopyRules]:
+    """The rules that stored rows give; under an unusable one nothing was copied, nor is now."""
+    rules = {}
+    for leader in ("", *leaders):
+        rows = [texts[scope] for scope in (GLOBAL, leader) if scope in texts]
+        try:
+            rules[leader] = evaluate(*(parse_layer(row) for row in rows)).rules()
+        except InvalidInput as error:
+            rules[leader] = replace(CopyRules(), refused=str(error))
     return rules
 
 
@@ -121,17 +133,6 @@ class _Starts:
             self.portfolios += run.portfolios
 
 
-@dataclass(slots=True)
-class Played:
-    """What a replay came to: the store it left behind, and what went on."""
-
-    store: MemoryStore
-    refs: list[PortfolioRef]
-    counts: dict[str, int]
-    refused: list[tuple[str, str, str]]
-    ts_end: int
-
-
 class Player:
     """Plays one recording once."""
 
@@ -167,16 +168,20 @@ class Player:
     def _playback_rules(self, layers: Layers | None) -> PlaybackRules:
         header = self._recording.header
         leaders = sorted({arrival.leader for arrival in self._recording.arrivals})
-        usual = {scope: parse_layer(text) for scope, text in header.settings}
         return PlaybackRules(
-            None if layers is None else rules_under(layers, leaders), rules_under(usual, leaders)
+            None if layers is None else rules_under(layers, leaders),
+            _rules_as_stored(dict(header.settings), leaders),
         )
 
     def _wire(self) -> None:
         recording, silent = self._recording, self._silent
         uses = self._uses if self._same else None
-        tapes = RecordedTapes(self.store, self._rules, self._clock, recording.segments, uses)
-        witness = RecordedWitness(recording.facts, self._configs, self._uses, same_rules=self._same)
+        self._tapes = RecordedTapes(self.store, self._rules, self._clock, recording.segments, uses)
+        self._books = RecordedBooks(recording.snapshots, uses)
+        self._midpoints = _Midpoints(self._tapes, self._clock)
+        self._witness = RecordedWitness(
+            recording.facts, self._configs, self._uses, same_rules=self._same
+        )
         ports = Ports(
             store=self.store,
             queue=silent,
@@ -184,8 +189,8 @@ class Player:
             quarantine=silent,
             feed=silent,
             catalogue=silent,
-            books=RecordedBooks(recording.snapshots, uses),
-            midpoints=_Midpoints(tapes, self._clock),
+            books=self._books,
+            midpoints=self._midpoints,
             holdings=silent,
             receipts=None,
             clock=self._clock,
@@ -196,7 +201,7 @@ class Player:
             0,
             rules=self._rules,
             ask_api=lambda _: None,
-            playback=Playback(tapes, witness),
+            playback=Playback(self._tapes, self._witness),
         )
 
     def play(self) -> Played:
@@ -238,7 +243,7 @@ class Player:
         for portfolio_id in sorted(self._given_back):
             self._give_back(portfolio_id)
         return Played(
-            self.store,
+            self._left(),
             all_portfolios(self.store),
             self._metrics.snapshot(),
             self._silent.refused,
@@ -278,14 +283,18 @@ class Player:
         self._rules.name(leader.leader, self._configs.get(arrival.rules_digest))
         shadow = f"{SHADOW}/{leader.leader}"
         self._give_back(shadow)
-        if arrival.message:
-            self.services.ingest(arrival.message)
-        if arrival.reading:
-            self.services.ingest.answer(_check(arrival), arrival.reading)
+        self._fold(leader, arrival)
         self._give_back(shadow)
         for portfolio_id in self._starts.portfolios:
             self._wake(portfolio_id, 0)
         self._starts.portfolios.clear()
+
+    def _fold(self, leader: Leader, arrival: Arrival) -> None:
+        """The evidence of one arrival."""
+        if arrival.message:
+            self.services.ingest(arrival.message)
+        if arrival.reading:
+            self.services.ingest.answer(_check(arrival), arrival.reading)
 
     def _as_known(self, arrival: Arrival) -> Leader:
         """The leader, as he was known when the evidence came."""
@@ -316,7 +325,7 @@ class Player:
         self._give_back(portfolio_id)
         rows = 0
         try:
-            rows = self.services.advance(portfolio_id).rows
+            rows = self._step(portfolio_id)
             delay = 0 if rows else STILL_MS
         except Retryable:
             delay = RETRY_MS
@@ -327,23 +336,30 @@ class Player:
             raise Permanent(f"the lane of {portfolio_id} does not move")
         self._wake(portfolio_id, self._clock.now_ms() + delay if delay else 0)
 
+    def _step(self, portfolio_id: str) -> int:
+        """One advance of a lane; how many rows it worked off."""
+        return self.services.advance(portfolio_id).rows
+
     def _wake(self, portfolio_id: str, not_before: int) -> None:
         """Come back when the lane's first row is due."""
-        ref = self._ref(portfolio_id)
-        rows = self.store.query(
-            Work,
-            "portfolio",
-            portfolio_pk(ref.portfolio_id, ref.epoch),
-            start="work#",
-            end="work$",
-            limit=1,
-        )
-        if not rows:
+        row = self._first(portfolio_id)
+        if row is None:
             return
-        due = max(self._due(rows[0]), not_before, self._clock.now_ms())
+        due = max(self._due(row), not_before, self._clock.now_ms())
         if due < self._next.get(portfolio_id, _FAR):
             self._next[portfolio_id] = due
             heapq.heappush(self._wakes, (due, portfolio_id))
+
+    def _first(self, portfolio_id: str) -> Work | None:
+        """The first row of a lane."""
+        ref = self._ref(portfolio_id)
+        pk = portfolio_pk(ref.portfolio_id, ref.epoch)
+        rows = self.store.query(Work, "portfolio", pk, start="work#", end="work$", limit=1)
+        return rows[0] if rows else None
+
+    def _left(self) -> Left:
+        """What there is when everything was played."""
+        return LeftInStore(self.store)
 
     def _ref(self, portfolio_id: str) -> PortfolioRef:
         ref = self._refs.get(portfolio_id)
@@ -354,7 +370,7 @@ class Player:
     def _due(self, row: Work) -> int:
         if row.kind != "group":
             return row.ts_due
-        if self._same:
+        if self._same and self._uses.attempts:
             minted = attempt_id(row.ref, row.portfolio_id, row.epoch)
             recorded = self._uses.attempts.get(minted)
             if recorded:

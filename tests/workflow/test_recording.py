@@ -15,8 +15,11 @@ from chalicelib.domain.decision import Inputs
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.lane import Attempt
 from chalicelib.domain.ledger import digest
+from chalicelib.domain.reasons import Reason
+from chalicelib.domain.registry import SettingsRow
 from chalicelib.domain.witness import Arrival, BookSnapshot, Seen, Witness
 from chalicelib.keyspace import arrivals_pk, day, snapshots_pk
+from chalicelib.ports import Put
 from chalicelib.replay.files import read_recording, write_recording
 from chalicelib.replay.last import replay_last
 from chalicelib.replay.player import Player
@@ -262,6 +265,16 @@ def test_other_settings_are_recomputed_and_compared() -> None:
     assert one.before.executed == 2
     with pytest.raises(InvalidInput, match="copy_fraction"):
         replay_last(system.store, system.clock, {"global": {"copy_fraction": 2}})
+
+
+def test_an_unusable_row_of_one_leader_spoils_no_replay() -> None:
+    system = Restless()
+    row_of_other = SettingsRow(OTHER, '{"no_such_setting": 1}')
+    system.store.commit([Put(row_of_other)])
+    act(system, [("buy", LEADER, TOKEN, 3_000, 2_000), ("buy", OTHER, TOKEN, 2_000, 2_000)])
+    told = {a.leader: a.reasons for a in system.attempts()}
+    assert told == {LEADER: (), OTHER: (Reason.SETTINGS_REFUSED,)}
+    assert_reproduced(recorded(system))
 
 
 def test_a_test_of_settings_is_bounded_by_groups() -> None:

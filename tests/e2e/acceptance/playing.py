@@ -86,8 +86,10 @@ class EngineStage:
 
     def _is_done(self, scene: Scene) -> bool:
         """Whether nothing is left; what no workflow came back for is advanced."""
-        for portfolio in {row.portfolio_id for row in self._work(scene)}:
-            self.engine.services.advance(portfolio)
+        for portfolio in sorted({row.portfolio_id for row in self._work(scene)}):
+            # What fails is tried again with the next look.
+            with suppress(PapercopyError):
+                self.engine.services.advance(portfolio)
         return not self._work(scene)
 
     def _work(self, scene: Scene) -> list[Work]:
