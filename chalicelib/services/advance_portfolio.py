@@ -164,8 +164,7 @@ class AdvancePortfolio:
 
     def _group(self, head: Head, row: Work) -> bool:
         """Decide the group, or let it wait where something must come first."""
-        key = group_key(row.leader, row.token_id, row.side, row.group_number)
-        group = self._store.get(Group, key)
+        group = self._group_of(row)
         if group is None:
             raise Permanent(f"work row {row.ref} names a group that does not exist")
         if not group.closed and row.ts_due < group.ts_decided:
@@ -189,6 +188,10 @@ class AdvancePortfolio:
         if not self._settled_first(head, row, ts, cancel=not group.retracted):
             self._decide(head, row, closed)
         return True
+
+    def _group_of(self, row: Work) -> Group | None:
+        key = group_key(row.leader, row.token_id, row.side, row.group_number)
+        return self._store.get(Group, key)
 
     def _exit(self, head: Head, row: Work) -> bool:
         """Try again to sell what is owed, unless that has become idle meanwhile.

@@ -56,7 +56,7 @@ class WatchBreakers:
         before = breakers_of(self._store, head)
         after = observed(before, equity, ts, self._rules.rules_for(head.leader))
         self._count(before, after)
-        if before.version == 0 or _times(after) != _times(before):
+        if is_news(before, after):
             return open_breakers(after, ts), Put(after)
         key = breakers_key(head.portfolio_id, head.epoch)
         return open_breakers(after, ts), Require(key, before.version)
@@ -65,6 +65,11 @@ class WatchBreakers:
         opened = [new for old, new in zip(_times(before), _times(after), strict=True) if new > old]
         if opened:
             self._metrics.count("breakers_opened", len(opened))
+
+
+def is_news(before: Breakers, after: Breakers) -> bool:
+    """Whether a decision stores what it saw: the first equity, and a breaker that opened."""
+    return before.version == 0 or _times(after) != _times(before)
 
 
 def _times(breakers: Breakers) -> tuple[int, int, int]:
