@@ -206,7 +206,8 @@ export class Poller {
   #fail(error) {
     const before = this.snapshot.error;
     const failures = (before?.failures ?? 0) + 1;
-    const backOffMs = Math.min(POLL_INTERVAL_MS * 2 ** (failures - 1), RETRY_DELAY_MS_MAX);
+    // What is not there is an answer: it may be there at the next turn.
+    const backOffMs = error.status === 404 ? this.#intervalMs : Math.min(POLL_INTERVAL_MS * 2 ** (failures - 1), RETRY_DELAY_MS_MAX);
     const delayMs = Math.min(Math.max(backOffMs, error.retryAfterMs ?? 0), RETRY_DELAY_MS_MAX);
     this.#publish({
       ...this.snapshot,

@@ -3,15 +3,17 @@ import { useRef, useState } from "preact/hooks";
 
 import { sentenceOf } from "./components/panel.js";
 
+const saidOf = (error) => sentenceOf({ title: error.message, detail: error.detail, status: error.status });
+
 /** A refused change in words; a conflict says that somebody else was faster. */
 export function refusalOf(error) {
-  const said = sentenceOf({ title: error.message, detail: error.detail, status: error.status });
+  const said = saidOf(error);
   return error.status === 409 ? `Somebody else changed this meanwhile, and nothing of yours was stored. ${said}` : said;
 }
 
 /**
  * `{busy, failed, run}`: `busy` is the key of what is under way, empty when nothing is; `failed` is
- * `{key, text, error}` of the last refusal. `run(key, act)` gives what `act()` gave, null when it was
+ * `{key, text, said, error}` of the last refusal, `said` being the server's words alone. `run(key, act)` gives what `act()` gave, null when it was
  * refused or another change is under way.
  */
 export function useChange() {
@@ -26,7 +28,7 @@ export function useChange() {
       setState({ busy: "", failed: null });
       return done;
     } catch (error) {
-      setState({ busy: "", failed: { key, text: refusalOf(error), error } });
+      setState({ busy: "", failed: { key, text: refusalOf(error), said: saidOf(error), error } });
       return null;
     } finally {
       running.current = false;

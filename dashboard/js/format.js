@@ -155,3 +155,8 @@ export function shortHex(value) {
 export function isAddress(value) {
   return /^0x[0-9a-f]{40}$/i.test(String(value));
 }
+
+/** Whether a string names a market in a link. */
+export function isCondition(value) {
+  return /^0x[0-9a-f]{64}$/i.test(String(value));
+}

@@ -41,6 +41,12 @@ export function forget() {
 /** The path of a portfolio: dots stand for the slashes of its name. */
 const named = (portfolioId) => encodeURIComponent(portfolioId.replaceAll("/", "."));
 
+/** Asks at once for what is on screen of these paths; resolves when it was answered. */
+export function refresh(...paths) {
+  const shown = [...pollers].filter(([key, poller]) => poller.isHeld && paths.some((path) => key === path || key.startsWith(`${path}?`) || key.startsWith(`${path}/`)));
+  return Promise.all(shown.map(([, poller]) => poller.pollNow()));
+}
+
 export function query(path, parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value);
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;

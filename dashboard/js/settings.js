@@ -19,6 +19,7 @@ const UNITS = {
   blocks: "blocks",
   positions: "positions",
   fills: "fills",
+  markets: "markets",
 };
 
 /** Names that read better than what their letters spell. */
@@ -146,7 +147,7 @@ export const labelOf = (name) => LABELS[name] ?? capital(name.replace(/_(ms|bps|
 
 export const choiceOf = (value) => CHOICES[value] ?? String(value);
 
-export const unitOf = (field) => UNITS[field.unit] ?? "";
+export const unitOf = (field) => UNITS[field.unit] ?? field.unit ?? "";
 
 /** `[{id, title, about, fields}]` in the order of the page. */
 export function grouped(fields) {

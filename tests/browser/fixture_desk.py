@@ -75,7 +75,7 @@ class Desk:
             seen.add((question, outcome, leader))
             mark = base if outcome == 0 else MICROS - base
             average = max(1_000, mark + rng.randrange(-60, 61) * 1_000)
-            shares = int(10 ** rng.uniform(1.0, 2.9) * 100) * 10_000 * scale
+            shares = int(10 ** rng.uniform(1.3, 2.5) * 100) * 10_000 * scale
             found.append(
                 {
                     "portfolio_id": portfolio,
@@ -139,7 +139,7 @@ class Desk:
             return None
         shadow = portfolio.startswith("shadow/")
         gain = 5_922_613_430 if shadow else 75_585_400
-        value = 66_204_118_900 if shadow else 1_861_275_400
+        value = 66_204_118_900 if shadow else self.held("main/global")
         return {
             "now": self.now,
             "portfolio_id": portfolio,
@@ -148,6 +148,9 @@ class Desk:
             "grain": GRAINS[span][0],
             "points": self.points(portfolio, span, gain, value, 7_665_000),
         }
+
+    def held(self, portfolio: str) -> int:
+        return sum(row["value_micros"] for row in self.positions(portfolio, 34))
 
     def measures(self, gain: int, today: int, week: int, held: int, fall: int = 31_204_000) -> Json:
         return {
@@ -197,7 +200,8 @@ class Desk:
             "realized_micros": gain,
             "unrealized_micros": 0,
             "fees_micros": 1_400_000,
-            **self.measures(gain, today, week, 1_861_275_400),
+            **self.measures(gain, today, week, self.held("main/global")),
+            **(_wins(leader[1]) if leader else {}),
         }
 
     def global_portfolio(self, paused: bool = False, breakers: bool = False) -> Json:
@@ -296,7 +300,7 @@ class Desk:
         return found
 
     def standings(self, paused: bool) -> list[Json]:
-        names = [("main/global", "global", None)]
+        names: list[tuple[str, str, str | None]] = [("main/global", "global", None)]
         names += [(f"main/leader/{address}", "leader", address) for address, _, _ in self.leaders]
         return [
             {
@@ -385,7 +389,7 @@ class Desk:
 
     def _copied(self, portfolio: str, quiet: bool) -> Json:
         rng = random.Random(f"slippage {portfolio}")
-        none = dict.fromkeys(self.rates(), 0)
+        none: Json = dict.fromkeys(self.rates(), 0)
         none |= {name: None for name in none if name.endswith("_micros")}
         skips = [] if quiet else SKIPS
         return {
@@ -436,6 +440,7 @@ class Desk:
                 "notional_micros": count * 40_000_000,
                 "gain_micros": gain * (2 if horizon == "24h" else 1),
                 "won": count // 2,
+                "estimated": count // 11,
             }
             for (code, count), gain in zip(
                 SKIPS, (-21_400_000, 8_730_000, 0, 2_040_000, -3_300_000, 0), strict=True
@@ -448,9 +453,25 @@ class Desk:
             "portfolio_id": portfolio,
             "epoch": 1,
             "leader": leader,
+            "unjudged": 17,
+            "unjudged_reasons": [
+                {"code": code.value, "text": EXPLANATIONS[code], "count": 17}
+                for code in (Reason.LEADER_TRADE_TOO_SMALL,)
+            ],
             "total": total,
             "leaders": [],
         }
+
+
+def _wins(name: str) -> Json:
+    rng = random.Random(f"wins {name}")
+    closings = rng.randrange(20, 90)
+    wins = rng.randrange(closings // 3, closings)
+    return {
+        "closings": closings,
+        "wins": wins,
+        "win_rate_micros": (2 * wins * MICROS + closings) // (2 * closings),
+    }
 
 
 def _breakers() -> list[Json]:

@@ -7,9 +7,9 @@ prints its address. `POST /fixture?state=<state>` switches what the API answers:
 the state changes), `degraded`, `overridden` (the environment overrides the stored mode),
 `paused`, `breakers` (the drawdown's and the day's breaker are open), `partial` (routes beyond the
 overview are not offered: 404), `quiet` (followed, and nothing measured yet), `refusing` (writes
-fail), `hostile` (markup in every string a stranger controls), `gallery` (one attempt of every kind),
-`signed-out` (401 until the token `good-token` is redeemed), `signed-out-deployed` (the same where
-providers sign in).
+fail), `hostile` (markup in every string a stranger controls), `gallery` (one attempt of every
+kind), `signed-out` (401 until the token `good-token` is redeemed), `signed-out-deployed` (the same
+where providers sign in).
 `GET /fixture` tells how many requests were made and how many were answered 304,
 `GET /fixture/cases` the names of the gallery's attempts.
 The canned clock stands still, so that a screenshot can be taken again.
@@ -435,17 +435,7 @@ def overview(extra: int, broken: bool = False) -> Json:
             for (address, name, state), trades in zip(LEADERS, (1_412, 236, 58), strict=True)
         ],
         "portfolios": [
-            portfolio(
-                "global",
-                None,
-                start,
-                8_214_310_000,
-                1_861_275_400,
-                96_120_500,
-                -12_870_100,
-                7_665_000,
-                23,
-            ),
+            global_row(),
             portfolio(
                 "leader",
                 0,
@@ -477,6 +467,25 @@ def overview(extra: int, broken: bool = False) -> Json:
             "no_fill": 129,
         },
     }
+
+
+def global_row() -> Json:
+    """The global portfolio as its own page has it."""
+    now = desk().global_portfolio()
+    held = now["positions_value_micros"]
+    unrealized = sum(row["unrealized_micros"] for row in now["positions"])
+    gain = now["gain_micros"]
+    return portfolio(
+        "global",
+        None,
+        now["starting_cash_micros"],
+        now["cash_micros"],
+        held,
+        gain - unrealized + 7_665_000,
+        unrealized,
+        7_665_000,
+        len(now["positions"]),
+    )
 
 
 def health(status: str = "ok", overridden: bool = False) -> Json:
@@ -612,14 +621,25 @@ def desk_answer(path: str, query: dict[str, str], state: str) -> Json | None:
         return None if empty else desk().global_portfolio(state == "paused", state == "breakers")
     if path == "/api/skip-ledger":
         ledger = desk().skip_ledger(query.get("portfolio", "main.global"), query.get("leader"))
-        return None if empty else {**ledger, "total": []} if quiet else ledger
+        return None if empty else {**ledger, "total": [], "unjudged": 0} if quiet else ledger
     if name == "portfolios" and rest.endswith("/snapshots"):
         portfolio = rest.removesuffix("/snapshots").replace(".", "/")
         document = desk().series(portfolio, query.get("span", "1d"))
         return None if empty else {**document, "points": []} if quiet and document else document
+    if path == "/api/markets":
+        return {"items": [], "next_cursor": None}
+    if path == "/api/users":
+        return page([] if empty else users(), query)
     if name == "users" and rest:
         return None if empty else user_answer(rest, query, quiet)
     return None
+
+
+def users() -> list[Json]:
+    """Every leader as the list of users has him."""
+    answers = (user_answer(row["leader"], {}, True) or {} for row in overview(0)["leaders"])
+    kept = ("copying", "settings_refused", "shadow", "copy", *overview(0)["leaders"][0])
+    return [{name: answer[name] for name in kept} for answer in answers]
 
 
 def user_answer(rest: str, query: dict[str, str], quiet: bool) -> Json | None:

@@ -2,7 +2,7 @@
 
     python -m tests.browser.manage_server [--port 8898]
 
-prints its address. Posts to `/api/fixture` steer it: `?world=full|empty` builds a new one,
+prints its address. Posts to `/api/fixture` steer it: `?world=full|empty|hostile` builds a new one,
 `?answers=normal|error|stalled` says what the API does, `?tests=held|run` keeps tests of a
 configuration waiting or runs them, `?meanwhile=config` changes a setting behind the page's back.
 `GET /api/fixture` gives the owner's session cookie.
@@ -28,6 +28,7 @@ from tests.browser.manage_world import World
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "dashboard"
 CONTROL = "/fixture"
+MARKUP = '<img src=x onerror="window.pwned=1"><b>bold</b>'
 STALL_S_MAX = 30
 ERROR = {
     "type": "about:blank",
@@ -46,6 +47,7 @@ class Desk:
         self._worlds: dict[str, Callable[[], World]] = {
             "full": World,
             "empty": lambda: World(empty=True),
+            "hostile": lambda: World(markup=MARKUP),
         }
         self._world = World()
         self._access: Access = ACCESS

@@ -1,4 +1,4 @@
-"""A papercopy that has lived for some hours: leaders, markets, trades, copies, changes, a dead letter.
+"""A papercopy that has lived for some hours: leaders, markets, trades, copies, changes.
 
 Everything went through the real services and the real API on a dictionary store; only the clock
 stands still afterwards, so that a screenshot can be taken again.
@@ -69,8 +69,9 @@ def _hex(*parts: object) -> str:
     return sha256("|".join(map(str, parts)).encode()).hexdigest()
 
 
-def _market(number: int) -> Market:
+def _market(number: int, markup: str) -> Market:
     question, outcomes, _, category, ticks = SUBJECTS[number]
+    question += markup
     tokens = tuple(str(int(_hex(question, outcome), 16)) for outcome in outcomes)
     return market(
         condition_id="0x" + _hex("condition", question),
@@ -118,7 +119,9 @@ class _QuietOffice(_Office):
 class World:
     """One papercopy and the API in front of it."""
 
-    def __init__(self, *, empty: bool = False) -> None:
+    def __init__(self, *, empty: bool = False, markup: str = "") -> None:
+        """`markup` is added to every text that a stranger chooses."""
+        self._markup = markup
         self.system = System(clock=ManualClock(START_MS))
         self.office = _QuietOffice(self.system) if empty else _Office(self.system)
         self.holds_tests = False
@@ -129,12 +132,14 @@ class World:
     def run_tests(self) -> int:
         """Run the tests of configurations that were asked for; how many there were."""
         asked, self.office.asked = self.office.asked, []
+        if not asked:
+            return 0
         play = replayed_job(self.system.store, self.system.clock)
         return sum(self.office.tests.run(ref, play) for ref in asked)
 
     def _live(self) -> None:
         system = self.system
-        self._markets = [_market(number) for number in range(len(SUBJECTS))]
+        self._markets = [_market(number, self._markup) for number in range(len(SUBJECTS))]
         for number, each in enumerate(self._markets):
             store_market(system.store, each)
             for token in each.tokens:
@@ -142,8 +147,9 @@ class World:
                 mid = mid if token == each.tokens[0] else M - mid
                 system.venue.books[token] = _book(token, mid, each.tick, number)
         for wallet, name in LEADERS:
-            self.office.post("/api/users", {"who": wallet, "name": name})
+            self.office.post("/api/users", {"who": wallet, "name": name + self._markup})
             system.clock.advance(7_000)
+        self._settings()
         for index in range(TRADES):
             self._trade(index)
             if index % 4 == 3:
@@ -188,23 +194,26 @@ class World:
             system.services.ingest(shown)
         system.clock.advance(MINUTE_MS + dice % 90 * 1_000)
 
-    def _changes(self) -> None:
-        office, own = self.office, f"/api/config/user/{LEADERS[1][0]}"
-        office.post("/api/config/global", {"version": 0, "changes": {"copy_fraction": "0.02"}})
+    def _settings(self) -> None:
+        own = f"/api/config/user/{LEADERS[1][0]}"
+        self.office.post("/api/config/global", {"version": 0, "changes": {"copy_fraction": "0.02"}})
         self.system.clock.advance(95_000)
-        office.post(own, {"version": 0, "changes": {"buy_cash_max": "120", "skip_maker": True}})
+        changes = {"buy_cash_max": "120", "order_ttl_ms": 20_000}
+        self.office.post(own, {"version": 0, "changes": changes})
         self.system.clock.advance(40_000)
+
+    def _changes(self) -> None:
         listed = {"action": "add", "kind": "market", "value": self._markets[5].condition_id}
-        note = "too thin to trade"
-        office.post("/api/market-lists", {**listed, "listing": "blacklist", "note": note})
-        office.call("DELETE", f"/api/users/{LEADERS[2][0]}")
-        office.call("DELETE", f"/api/users/{LEADERS[3][0]}")
+        note = "too thin to trade" + self._markup
+        self.office.post("/api/market-lists", {**listed, "listing": "blacklist", "note": note})
+        self.office.call("DELETE", f"/api/users/{LEADERS[2][0]}")
+        self.office.call("DELETE", f"/api/users/{LEADERS[3][0]}")
         self.system.clock.advance(3 * MINUTE_MS)
 
     def _candidate(self) -> None:
         now = self.system.clock.now_ms()
         self.office.profiles.users = [
-            Profile(WANTED, "river-mint", "Steady-Heron"),
+            Profile(WANTED, "river-mint", "Steady-Heron" + self._markup),
             Profile("0x" + "8" * 40, "river-mint-2", "Olive-Cart"),
         ]
         self.office.profiles.events = tuple(
@@ -250,9 +259,9 @@ class World:
 
     def _proofs_of_life(self, now: int) -> None:
         store = self.system.store
-        rows = [
+        proofs = [
             Heartbeat(
-                "chain",
+                "watcher",
                 now - 1_200,
                 True,
                 "",
@@ -263,11 +272,11 @@ class World:
             ),
             Heartbeat("data_api", now - 8_000, True, ""),
             Heartbeat("books", now - 900, True, "", now - 5 * HOUR_MS, now - 400),
-            Heartbeat("registry", now - 6 * MINUTE_MS, True, "48211 markets"),
+            Heartbeat("registry", now - 6 * MINUTE_MS, True, "48211 markets", last_block=48_211),
             Heartbeat("exchanges", now - 20 * MINUTE_MS, False, "the node did not answer"),
         ]
-        for row in rows:
-            beat(store, row)
+        for proof in proofs:
+            beat(store, proof)
         gap = CatchUp(LEADERS[0][0], now - 9 * MINUTE_MS, now - 4 * MINUTE_MS, "reconnect")
         wrong = ("cash differs by 0.000001",)
         store.commit([Put(gap)])

@@ -35,6 +35,33 @@ const inkOf = (page, chart) =>
     return colours.size;
   });
 
+async function assertAxe(browser, path) {
+  for (const options of [{}, PHONE]) {
+    await visit(browser, { options, path }, async (page) => {
+      await loaded(page);
+      for (const colorScheme of ["light", "dark"]) {
+        await page.emulateMedia({ colorScheme });
+        await assertNoAxeViolations(page, `${path}, ${colorScheme}, ${options.isMobile ? "phone" : "desktop"}`);
+      }
+    });
+  }
+}
+
+async function assertFits(browser, path) {
+  for (const [width, options] of [[390, PHONE], [900, { viewport: { width: 900, height: 800 } }]]) {
+    await visit(browser, { path, options }, async (page) => {
+      for (const state of ["normal", "hostile", "breakers"]) {
+        await setState(state);
+        await page.reload();
+        await loaded(page);
+        await assertNoSidewaysScroll(page, width);
+        assert.equal(await page.locator("img, main b").count(), 0);
+        assert.equal(await page.evaluate(() => window.pwned), undefined);
+      }
+    });
+  }
+}
+
 export const pages = {
   async "overview: figures, curve, leaders, markets, latest trades"(browser) {
     await visit(browser, { path: "" }, async (page) => {
@@ -45,7 +72,7 @@ export const pages = {
       await expectText(page.locator(".panel-equity"), /\+75\.59 over the last 24 hours, drawdown at most[^]*Equity 10,075\.59[^]*Drawdown/);
       assert.equal(await page.locator(".panel-equity canvas").count(), 3);
       await eventually(async () => assert.ok((await inkOf(page, ".panel-equity canvas")) > 8));
-      await expectText(rowsOf(page, "top-leaders").first(), /^Kestrel\s*\+12\.41\s*\+44\.98\s*\+71\.20\s*56\s%\s*83\s%$/);
+      await expectText(rowsOf(page, "top-leaders").first(), /^Kestrel\s*\+12\.41\s*\+44\.98\s*\+71\.20\s*72\s%\s*83\s%$/);
       await expectText(rowsOf(page, "top-leaders").nth(2), /^quiet-otter\s*\u22123\.12\s*\u22128\.00/);
       assert.equal(await rowsOf(page, "exposure").count(), 6);
       await expectText(rowsOf(page, "exposure").first(), /\?[^]*\d+\.\d\d\s*\d+\s%\s*[+\u2212]\d/);
@@ -70,8 +97,9 @@ export const pages = {
   },
 
   async "overview: before anybody is followed"(browser) {
-    await visit(browser, { state: "empty", path: "#/overview", allowed: ABSENT }, async (page) => {
+    await visit(browser, { state: "empty", path: "#/overview", allowed: ABSENT, fakeClock: true }, async (page) => {
       await loaded(page);
+      await expectText(page.locator(".panel-equity .freshness"), /^nothing there$/);
       await expectText(page.locator(".panel-equity"), /No equity curve yet\./);
       await expectText(page.locator(".panel-latest"), /No fills yet\./);
       await expectText(page.locator(".panel-top-leaders"), /No wallet is followed yet\./);
@@ -79,6 +107,10 @@ export const pages = {
       await expectText(page.locator(".control"), /Nothing is copied yet/);
       assert.equal(await page.locator(".connection").count(), 0, "an answer of 404 is no connection problem");
       await assertNoAxeViolations(page, "empty overview");
+      await setState("normal");
+      await page.clock.runFor(SLOWEST_POLL_MS + 100);
+      await rowsOf(page, "top-leaders").first().waitFor();
+      await expectText(page.locator(".panel-equity .freshness"), /^live$/);
     });
   },
 
@@ -130,7 +162,10 @@ export const pages = {
         await loaded(page);
         const shown = await page.locator(".headline .figure-large").innerText();
         await setState("error");
-        for (let waited = 0; waited < 2 * SLOWEST_POLL_MS; waited += POLL_MS) await page.clock.runFor(POLL_MS);
+        for (let waited = 0; waited < 2 * SLOWEST_POLL_MS; waited += POLL_MS) {
+          await page.clock.runFor(POLL_MS);
+          await page.waitForTimeout(80);
+        }
         await expectText(page.locator(".headline-state"), /^stale, \d+ (s|min) old/);
         assert.match(await page.locator(".headline-state .freshness").getAttribute("title"), /Service Unavailable \(503\): the store does not answer\./);
         assert.equal(await page.locator(".headline .figure-large").innerText(), shown);
@@ -154,7 +189,7 @@ export const pages = {
       await page.keyboard.press("Escape");
       await dialog.waitFor({ state: "detached" });
       await expectText(page.locator(".control"), /Copying/);
-      assert.ok(await page.getByRole("button", { name: "Pause", exact: true }).evaluate((button) => button === document.activeElement));
+      await eventually(async () => assert.ok(await page.getByRole("button", { name: "Pause", exact: true }).evaluate((button) => button === document.activeElement)));
       await page.getByRole("button", { name: "Pause", exact: true }).click();
       await page.getByRole("button", { name: "Pause copying" }).click();
       await expectText(page.locator(".control"), /Paused since/);
@@ -258,13 +293,13 @@ export const pages = {
     await visit(browser, { path: "#/portfolio" }, async (page) => {
       await loaded(page);
       await expectText(page.locator(".headline"), /Equity\s*10,075\.59[^]*Cash\s*[\d,.]+\s*42\.50 reserved[^]*Drawdown\s*31\.20\s*0\.3\s%/);
-      await expectText(rowsOf(page, "limits").first(), /All positions\s*2,060\.34\s*7,052\.91\s*29\s%/);
-      await expectText(rowsOf(page, "limits").nth(1), /Largest market\s*659\.23\s*503\.78\s*131\s% reached/);
+      await expectText(rowsOf(page, "limits").first(), /All positions\s*1,233\.26\s*7,052\.91\s*17\s%/);
+      await expectText(rowsOf(page, "limits").nth(1), /Largest market\s*339\.78\s*503\.78\s*67\s%/);
       await expectText(rowsOf(page, "limits").filter({ hasText: "Bought today" }), /812\.40\s*none/);
       await expectText(rowsOf(page, "limits").filter({ hasText: "Fills this hour" }), /49\s*60\s*82\s% near/);
       await page.getByRole("radio", { name: "Leaders" }).check({ force: true });
       assert.equal(new URL(page.url()).hash, "#/portfolio?by=leaders");
-      await expectText(page.locator(".table-exposure-leaders tbody"), /Kestrel[^]*%[^]*Mme\. Lefèvre/);
+      await expectText(page.locator(".table-exposure-leaders tbody"), /quiet-otter[^]*%[^]*Mme\. Lefèvre[^]*Kestrel/);
       await page.getByRole("radio", { name: "Categories" }).check({ force: true });
       await expectText(page.locator(".table-exposure-categories tbody"), /Politics/);
       const values = (await page.locator(".table-positions td.col-value").allInnerTexts()).map((text) => Number(text.replace(",", "")));
@@ -318,8 +353,8 @@ export const pages = {
       await setState("grown");
       await page.clock.runFor(POLL_MS + 100);
       await eventually(async () => assert.notEqual(await rowsOf(page, "latest").first().innerText(), before));
-      await page.evaluate(() => (location.hash = "#/system"));
-      await expectText(page.locator("h1"), /^System$/);
+      await page.evaluate(() => (location.hash = "#/nowhere"));
+      await expectText(page.locator("h1"), /^No such page$/);
       const left = await requestsSoFar();
       await page.clock.runFor(3 * SLOWEST_POLL_MS);
       const later = await requestsSoFar();
@@ -328,32 +363,27 @@ export const pages = {
     });
   },
 
-  async "overview, user, portfolio: axe, light and dark, desktop and phone"(browser) {
-    for (const options of [{}, PHONE]) {
-      for (const path of await PATHS()) {
-        await visit(browser, { options, path }, async (page) => {
-          await loaded(page);
-          for (const colorScheme of ["light", "dark"]) {
-            await page.emulateMedia({ colorScheme });
-            await assertNoAxeViolations(page, `${path}, ${colorScheme}, ${options.isMobile ? "phone" : "desktop"}`);
-          }
-        });
-      }
-    }
+  async "overview: axe, light and dark, desktop and phone"(browser) {
+    await assertAxe(browser, (await PATHS())[0]);
   },
 
-  async "overview, user, portfolio: no sideways scroll, strangers' text stays text"(browser) {
-    for (const path of await PATHS()) {
-      for (const state of ["normal", "hostile", "breakers"]) {
-        for (const [width, options] of [[390, PHONE], [900, { viewport: { width: 900, height: 800 } }]]) {
-          await visit(browser, { state, path, options }, async (page) => {
-            await loaded(page);
-            await assertNoSidewaysScroll(page, width);
-            assert.equal(await page.locator("img, main b").count(), 0);
-            assert.equal(await page.evaluate(() => window.pwned), undefined);
-          });
-        }
-      }
-    }
+  async "portfolio: axe, light and dark, desktop and phone"(browser) {
+    await assertAxe(browser, (await PATHS())[1]);
+  },
+
+  async "user: axe, light and dark, desktop and phone"(browser) {
+    await assertAxe(browser, (await PATHS())[2]);
+  },
+
+  async "overview: no sideways scroll, strangers' text stays text"(browser) {
+    await assertFits(browser, (await PATHS())[0]);
+  },
+
+  async "portfolio: no sideways scroll, strangers' text stays text"(browser) {
+    await assertFits(browser, (await PATHS())[1]);
+  },
+
+  async "user: no sideways scroll, strangers' text stays text"(browser) {
+    await assertFits(browser, (await PATHS())[2]);
   },
 };

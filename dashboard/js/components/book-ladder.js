@@ -6,13 +6,16 @@ import { Table } from "./table.js";
 import { Age, Money, Price } from "./values.js";
 
 const COLUMNS = [
-  { id: "bid-shares", label: "Bid shares", numeric: true, cell: ({ bid }) => (bid ? html`<${Money} micros=${bid.shares_micros} />` : "") },
-  { id: "bid-bar", label: "", cell: ({ bid, most }) => (bid ? html`<${Bar} part=${bid.shares_micros} whole=${most} />` : "") },
+  { id: "bid-shares", label: "Bid shares", numeric: true, cell: ({ bid, most }) => html`<${Size} level=${bid} most=${most} />` },
   { id: "bid", label: "Bid", numeric: true, cell: ({ bid }) => (bid ? html`<${Price} micros=${bid.price_micros} />` : "") },
   { id: "ask", label: "Ask", numeric: true, cell: ({ ask }) => (ask ? html`<${Price} micros=${ask.price_micros} />` : "") },
-  { id: "ask-bar", label: "", cell: ({ ask, most }) => (ask ? html`<${Bar} part=${ask.shares_micros} whole=${most} />` : "") },
-  { id: "ask-shares", label: "Ask shares", numeric: true, cell: ({ ask }) => (ask ? html`<${Money} micros=${ask.shares_micros} />` : "") },
+  { id: "ask-shares", label: "Ask shares", numeric: true, cell: ({ ask, most }) => html`<${Size} level=${ask} most=${most} />` },
 ];
+
+/** Shares at a level beside their bar. */
+function Size({ level, most }) {
+  return level ? html`<div class="level"><${Money} micros=${level.shares_micros} /><${Bar} part=${level.shares_micros} whole=${most} /></div>` : "";
+}
 
 /** `book` is `{bids, asks}` best first, `outcome` its quote. */
 export function BookLadder({ book, outcome }) {

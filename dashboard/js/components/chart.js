@@ -179,7 +179,7 @@ function Legend({ series, point, when }) {
   return html`<figcaption class="chart-legend">
     ${series.map(
       ({ label, of, format, tone, dashed }) => html`<span key=${label} class="chart-key">
-        <span class=${`swatch swatch-${tone} ${dashed ? "swatch-dashed" : ""}`} aria-hidden="true"></span>${label}
+        <span class=${`swatch swatch-${tone} ${dashed ? "swatch-dashed" : ""}`} aria-hidden="true"></span>${label}${" "}
         <strong>${point && of(point) != null ? format(of(point)) : NONE}</strong>
       </span>`,
     )}
@@ -240,7 +240,7 @@ export function Histogram({ label, buckets, format, what, tone = () => "accent",
   return html`<figure class="chart-box">
     <figcaption class="chart-legend">
       <span>${shown}</span>
-      ${marks.map(({ name, text }) => html`<span key=${name} class="chart-key">${name} <strong>${text}</strong></span>`)}
+      ${marks.map(({ name, text }) => html`<span key=${name} class="chart-key">${name}${" "}<strong>${text}</strong></span>`)}
     </figcaption>
     <div role="img" aria-label=${label}>
       <${Canvas} data=${data.current.columns} optionsOf=${optionsOf} height=${height} show=${setAt} shape=${`${label}/${buckets.length}/${buckets[0]?.to}`} />

@@ -38,7 +38,7 @@ export function EquityPanel({ portfolioId, span, title = "Equity" }) {
     absent=${html`<p><strong>No equity curve yet.</strong> It begins with the first wallet that is followed.</p>`}
     empty=${points.length < 2 && html`<p><strong>Not enough snapshots yet.</strong> One is taken every minute; the curve of ${SPAN_WORDS[span]} appears with the second.</p>`}
   >
-    <${TimeChart} label=${`Equity over ${SPAN_WORDS[span]}: ${spoken(points)}`} points=${points} series=${[EQUITY, EXPOSURE, DRAWDOWN]} drawn=${[EQUITY]} sync=${portfolioId} height=${190} axisFormat=${axisAmount} table=${false} />
+    <${TimeChart} label=${`Equity over ${SPAN_WORDS[span]}: ${spoken(points)}`} points=${points} series=${[EQUITY, EXPOSURE, DRAWDOWN]} drawn=${[EQUITY]} sync=${portfolioId} height=${224} axisFormat=${axisAmount} table=${false} />
     <${TimeChart} label=${`Drawdown over ${SPAN_WORDS[span]}`} points=${points} series=${[DRAWDOWN]} sync=${portfolioId} height=${66} zero axisFormat=${axisAmount} heading=${false} ticksX=${false} title="Drawdown" />
     <${TimeChart} label=${`Exposure over ${SPAN_WORDS[span]}`} points=${points} series=${[EXPOSURE]} sync=${portfolioId} height=${84} zero axisFormat=${axisAmount} heading=${false} title="Exposure" />
     <div class="chart-box"><${PointsTable} caption=${`Equity, exposure and drawdown over ${SPAN_WORDS[span]}`} points=${points} series=${[EQUITY, EXPOSURE, DRAWDOWN]} /></div>

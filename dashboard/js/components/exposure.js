@@ -1,5 +1,5 @@
 // Where the money is: exposure by market, event, category and leader, and how near the limits are.
-import { amount, count, exactAmount, NONE, percent } from "../format.js";
+import { amount, count, exactAmount, isCondition, NONE, percent } from "../format.js";
 import { html } from "../html.js";
 import { hashOf } from "../route.js";
 import { Bar } from "./bars.js";
@@ -12,7 +12,7 @@ const LIMITS = {
   event: ["Largest event", "The most in one event"],
   category: ["Largest category", "The most in one category"],
   leader: ["Largest leader", "The most through one leader"],
-  open_positions: ["Open positions", "Tokens that are held"],
+  open_positions: ["Tokens held", "A token held through two leaders counts once"],
   daily_cash: ["Bought today", "Cash spent since 00:00 UTC"],
   hourly_fills: ["Fills this hour", "Paper fills since the full hour"],
   daily_loss: ["Loss today", "Opens the breaker; resets at 00:00 UTC"],
@@ -32,7 +32,7 @@ const LIMIT_COLUMNS = [
   { id: "used", label: "Used", numeric: true, cell: (row) => (inCash(row) ? html`<${Money} micros=${row.used_micros} />` : count(row.used)) },
   { id: "cap", label: "Cap", numeric: true, cell: (row) => (capOf(row) == null ? html`<span class="dim">none</span>` : inCash(row) ? html`<${Money} micros=${row.max_micros} />` : count(row.max)) },
   { id: "bar", label: "Use", cell: (row) => html`<${Use} row=${row} />` },
-  { id: "share", label: "", numeric: true, cell: (row) => html`<${Share} row=${row} />` },
+  { id: "share", label: "Of cap", numeric: true, cell: (row) => html`<${Share} row=${row} />` },
 ];
 
 function Use({ row }) {
@@ -62,7 +62,7 @@ export function ExposureTable({ kind, parts, total, gains = null, limit = 0 }) {
     { id: "part", label: KINDS[kind], cell: (row) => html`<${PartName} kind=${kind} part=${row} />` },
     { id: "cash", label: "At risk", numeric: true, cell: (row) => html`<${Money} micros=${row.cash_micros} />` },
     { id: "bar", label: "Of all", hint: "Part of everything at risk", cell: (row) => html`<${Bar} part=${row.cash_micros} whole=${total} />` },
-    { id: "share", label: "", numeric: true, cell: (row) => percent(row.cash_micros, total, 0) },
+    { id: "share", label: "%", numeric: true, cell: (row) => percent(row.cash_micros, total, 0) },
     ...(gains ? [{ id: "gain", label: "Gain", numeric: true, hint: "Unrealized, at the latest marks", cell: (row) => (gains.has(row.name) ? html`<${Gain} micros=${gains.get(row.name)} />` : NONE) }] : []),
   ];
   return html`<${Table}
@@ -78,7 +78,8 @@ export function ExposureTable({ kind, parts, total, gains = null, limit = 0 }) {
 function PartName({ kind, part }) {
   const title = part.title || part.name || "not known";
   const text = html`<bdi class="clip part-name" title=${`${title}, ${exactAmount(part.cash_micros)}`}>${title}</bdi>`;
-  return kind === "leaders" ? html`<a class="clip" href=${hashOf(["users", part.name])}>${text}</a>` : text;
+  if (kind === "leaders") return html`<a class="clip" href=${hashOf(["users", part.name])}>${text}</a>`;
+  return kind === "markets" && isCondition(part.name) ? html`<a class="clip quiet-link" href=${hashOf(["markets", part.name])}>${text}</a>` : text;
 }
 
 /** Sums of a figure of positions by market or leader. */

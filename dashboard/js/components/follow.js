@@ -6,7 +6,7 @@ import { useChange } from "../change.js";
 import { amount, count, counted, duration, isAddress, NONE } from "../format.js";
 import { goTo } from "../hooks.js";
 import { html } from "../html.js";
-import { overview, previewUrl, users } from "../resources.js";
+import { previewUrl, refresh } from "../resources.js";
 import { Bar } from "./bars.js";
 import { TextField } from "./field.js";
 import { Figures } from "./figures.js";
@@ -152,8 +152,7 @@ function FollowForm({ leader, done }) {
     const made = await change.run("follow", () => postJson("/api/users", { who: leader.wallet, name: name.trim() }));
     if (!made) return;
     toast(`${made.name || made.leader} is followed. His holdings are read next; copies begin with his next trade.`);
-    users().pollNow();
-    overview().pollNow();
+    refresh("/api/users", "/api/overview");
     done();
   };
   return html`<form class="preview-foot" onSubmit=${follow}>

@@ -5,7 +5,7 @@ import { useChange } from "../change.js";
 import { count, signedPercent } from "../format.js";
 import { setQuery, useFeed, useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
-import { attempts, overview, users, usersUrl } from "../resources.js";
+import { attempts, refresh, users, usersUrl } from "../resources.js";
 import { hashOf, oneOf } from "../route.js";
 import { Confirm } from "./confirm.js";
 import { Choices } from "./field.js";
@@ -53,7 +53,7 @@ function columnsWith(switching) {
     },
     { id: "held", label: "Held", numeric: true, hint: "Value of open positions: his, and ours of him", cell: (row) => html`<${HeldValues} row=${row} />` },
     { id: "agreed", label: "Positions", numeric: true, hint: "When his positions here last equalled those the venue reports", cell: (row) => html`<${Agreement} leader=${row} />` },
-    { id: "settings", label: "Settings", cell: (row) => html`<a href=${hashOf(["config", row.leader])}>Settings<span class="unseen"> of ${row.name}</span></a>` },
+    { id: "settings", label: "Rules", hint: "How he is copied", cell: (row) => html`<a href=${hashOf(["config", row.leader])}>Settings<span class="unseen"> of ${row.name}</span></a>` },
     { id: "switch", label: "Copy", cell: (row) => html`<${Switch} leader=${row} switching=${switching} />` },
   ];
 }
@@ -119,8 +119,7 @@ const SAID = {
 /** Followed users, what they made and what copying them made; each can be stopped and started. */
 export function Leaders({ query }) {
   const state = oneOf(query.state, STATES.map(([value]) => value));
-  const poller = users({ state });
-  const snapshot = useSnapshot(poller);
+  const snapshot = useSnapshot(users({ state }));
   const feed = useFeed(snapshot, idOf, (cursor) => usersUrl({ state }, cursor));
   const lately = latelyOf(useSnapshot(attempts()).value?.items ?? []);
   const change = useChange();
@@ -129,8 +128,7 @@ export function Leaders({ query }) {
   const turn = async (leader, wanted) => {
     const after = await postJson(`/api/users/${leader.leader}/state`, { state: wanted });
     toast(`${leader.name} ${SAID[after.state] ?? after.state}`);
-    await poller.pollNow();
-    overview().pollNow();
+    await refresh("/api/users", "/api/overview");
     return after;
   };
   const ask = (leader) => (leader.state === "on" ? setStopping(leader) : change.run(leader.leader, () => turn(leader, "on")));

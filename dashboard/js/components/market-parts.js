@@ -2,7 +2,7 @@
 import { postJson } from "../api.js";
 import { cents, count, counted, NONE } from "../format.js";
 import { html } from "../html.js";
-import { marketLists, markets, market as marketOf } from "../resources.js";
+import { refresh } from "../resources.js";
 import { toast } from "./toast.js";
 import { Money, Price, Tag } from "./values.js";
 
@@ -53,11 +53,9 @@ export const Quote = ({ micros }) => html`<${Price} micros=${micros} />`;
 export const Depth = ({ micros }) => (micros == null ? NONE : html`<span title="Shares between the best price and our limit"><${Money} micros=${micros} /></span>`);
 
 /** Puts a market or category on a list, or takes it off; resolves when it is stored and read again. */
-export async function changeList({ action, listing, kind, value, note = "" }, what, condition = null) {
+export async function changeList({ action, listing, kind, value, note = "" }, what) {
   await postJson("/api/market-lists", { action, listing, kind, value, note });
   toast(action === "add" ? `${what} is on the ${listing}.` : `${what} is off the ${listing}.`);
-  const again = [marketLists().pollNow(), markets().pollNow()];
-  if (condition) again.push(marketOf(condition).pollNow());
-  await Promise.all(again);
+  await refresh("/api/market-lists", "/api/markets");
   return true;
 }

@@ -41,13 +41,13 @@ function Body({ snapshot, loadingRows, loadingLabel, empty, absent, children }) 
 export function Freshness({ snapshot }) {
   const { confirmedAt, error, intervalMs } = snapshot;
   const text = useTicking(() => {
-    if (confirmedAt === null) return error ? "not available" : "loading";
+    if (confirmedAt === null) return !error ? "loading" : error.status === 404 ? "nothing there" : "not available";
     const ageMs = Date.now() - confirmedAt;
     if (ageMs > intervalMs + STALE_AFTER_DUE_MS) return `stale, ${duration(ageMs)} old`;
     return error ? `retrying, ${duration(ageMs)} old` : "live";
   });
   const why = error ? sentenceOf(error) : text.startsWith("stale") ? "No answer has confirmed it since." : undefined;
-  return html`<span class=${`freshness freshness-${text.split(/[ ,]/)[0]}`} title=${why}>${text}${why && text !== "not available" ? html`<span class="unseen">: ${why}</span>` : null}</span>`;
+  return html`<span class=${`freshness freshness-${text.split(/[ ,]/)[0]}`} title=${why}>${text}${why && confirmedAt !== null ? html`<span class="unseen">: ${why}</span>` : null}</span>`;
 }
 
 /** A failure as one sentence: "Service Unavailable (503): the store does not answer." */

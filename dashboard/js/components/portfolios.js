@@ -2,6 +2,7 @@ import { count, direction, exactTime, NONE, signedPercent } from "../format.js";
 import { useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
 import { overview } from "../resources.js";
+import { hashOf } from "../route.js";
 import { Panel } from "./panel.js";
 import { Table } from "./table.js";
 import { Gain, Money, Tag } from "./values.js";
@@ -66,7 +67,7 @@ const COLUMNS = [
 function Name({ portfolio }) {
   const { kind, leader_name: leaderName, epoch } = portfolio;
   return html`<span class="portfolio-name">
-    <bdi>${kind === "global" ? "Global" : leaderName}</bdi>
+    ${kind === "global" ? html`<bdi>Global</bdi>` : html`<a href=${hashOf(["users", portfolio.leader])}><bdi>${leaderName}</bdi></a>`}
     <${Tag} title=${KIND_HINTS[kind]}>${KINDS[kind] ?? kind}<//>
     ${epoch > 1 ? html`<${Tag} title="Opened again by a reset">epoch ${epoch}<//>` : null}
   </span>`;
@@ -90,8 +91,8 @@ export function Portfolios() {
   const { portfolios = [], leaders = [] } = snapshot.value ?? {};
   return html`<${Panel}
     id="portfolios"
-    title="Portfolios"
-    summary="Amounts in USDC, on paper"
+    title="All portfolios"
+    summary="The global one, and per leader his executable portfolio above his shadow."
     snapshot=${snapshot}
     loadingRows=${5}
     loadingLabel="Loading portfolios"

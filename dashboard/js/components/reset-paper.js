@@ -4,7 +4,7 @@ import { postJson } from "../api.js";
 import { amount, counted } from "../format.js";
 import { useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
-import { globalPortfolio, overview } from "../resources.js";
+import { overview, refresh } from "../resources.js";
 import { Confirm } from "./confirm.js";
 import { TextField } from "./field.js";
 import { Panel } from "./panel.js";
@@ -32,7 +32,7 @@ export function ResetPaper() {
     const { items } = await postJson("/api/admin/reset-paper", { portfolios: epochs }, { "x-admin-token": token.trim() });
     toast(`${counted(items.length, "portfolio")} opened anew.`);
     setChosen(new Set());
-    await Promise.all([overview().pollNow(), globalPortfolio().pollNow()]);
+    await refresh("/api/overview", "/api/portfolio/global");
   };
   return html`<${Panel} id="reset" title="Reset paper portfolios" summary="Opens a new epoch with fresh cash; the old one is kept and can be exported" snapshot=${snapshot} loadingRows=${2} loadingLabel="Loading portfolios" empty=${portfolios.length === 0 && html`<p><strong>There is no portfolio to reset.</strong></p>`}>
     <div class="panel-body">

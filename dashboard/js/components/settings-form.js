@@ -5,7 +5,7 @@ import { useChange } from "../change.js";
 import { counted } from "../format.js";
 import { setQuery, useSnapshot } from "../hooks.js";
 import { html } from "../html.js";
-import { config as configOf, configUrl, live, triggerMode } from "../resources.js";
+import { config as configOf, configUrl, refresh } from "../resources.js";
 import { changesOf, GROUPS, grouped, labelOf } from "../settings.js";
 import { Panel } from "./panel.js";
 import { SettingRow } from "./setting-row.js";
@@ -47,7 +47,10 @@ export function SettingsForm({ scope, title, query, beside = null, below: under 
   const save = async () => {
     const stored = await change.run("save", async () => {
       try {
-        return await postJson(configUrl(scope), { version: base, changes });
+        await postJson(configUrl(scope), { version: base, changes });
+        // Until what is stored now was read, the form stays closed: the next draft begins at it.
+        await refresh("/api/config", "/api/trigger-mode", "/api/live");
+        return true;
       } catch (error) {
         if (error.status !== 409) throw error;
         // Theirs is on screen then, the draft still on top: the next save is made knowing both.
@@ -59,7 +62,6 @@ export function SettingsForm({ scope, title, query, beside = null, below: under 
     if (!stored) return;
     keep(UNTOUCHED);
     toast(`${counted(Object.keys(changes).length, "setting")} saved. Decisions follow within seconds.`);
-    await Promise.all([poller.pollNow(), triggerMode().pollNow(), live().pollNow()]);
   };
   const behind = value && base !== null && Object.keys(draft).length > 0 && value.version !== base;
   return html`<div class="config-columns">

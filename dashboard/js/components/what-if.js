@@ -39,13 +39,13 @@ export function WhatIf({ scope, changes, fields, wrong, query }) {
   return html`<section class="panel panel-whatif" aria-labelledby="whatif-title">
     <header class="panel-head"><h2 id="whatif-title">Test before saving</h2></header>
     <div class="panel-body">
-      <p class="sub">Plays the recorded past again, once as it was and once under the changes on the left. Nothing is stored, no portfolio moves. At most 5,000 groups.</p>
+      <p class="sub">Plays the recorded past again, once as it was and once under what is typed here and not saved. Nothing is stored, no portfolio moves. At most 5,000 groups.</p>
       <div class="whatif-ask">
         <${Select} label="Last" name="hours" value=${hours} options=${HOURS} onChange=${setHours} />
         <button type="button" disabled=${!amount || wrong || Boolean(change.busy)} onClick=${start}>${change.busy ? "Asking" : "Test"}</button>
       </div>
       ${amount ? html`<p class="sub">With ${counted(amount, "change")}: ${Object.keys(changes).map(labelOf).join(", ")}.</p>` : html`<p class="sub">Change a setting first; the test compares with what is in force.</p>`}
-      ${change.failed ? html`<p class="failed" role="alert">The test did not start. ${change.failed.text}</p>` : null}
+      ${change.failed ? html`<p class="failed" role="alert">The test did not start. ${change.failed.said}</p>` : null}
       <div aria-live="polite">${job ? html`<${Verdict} key=${job} job=${job} tested=${tested?.job === job ? tested.changes : null} now=${changes} fields=${fields} />` : null}</div>
     </div>
   </section>`;
@@ -64,7 +64,7 @@ function Verdict({ job, tested, now, fields }) {
   return html`<div class="verdict-box">
     <p class="sub">${counted(result.groups, "group")} from ${clockTime(result.ts_from, serverNow())} to ${clockTime(result.ts_until, serverNow())}${result.cut ? ", a shorter time than asked for: there were more groups than a test plays" : ""}.</p>
     ${tested ? html`<p class="sub">Tested: ${Object.entries(tested).map(([name, given]) => changeText(fields, name, given)).join("; ")}.</p>` : html`<p class="sub">Started earlier; which changes it tested is in the audit log.</p>`}
-    ${tested && JSON.stringify(tested) !== JSON.stringify(now) ? html`<p class="failed">The changes on the left are others by now. Test again to see what they do.</p>` : null}
+    ${tested && JSON.stringify(tested) !== JSON.stringify(now) ? html`<p class="failed">What is typed now is something else. Test again to see what they do.</p>` : null}
     ${
       result.groups === 0
         ? html`<p><strong>Nothing happened in that time.</strong> There was no group to decide on; choose a longer time.</p>`

@@ -71,7 +71,7 @@ function Listing({ market }) {
     { kind: "market", value: market.condition_id, name: "This market" },
     ...(market.category ? [{ kind: "category", value: market.category, name: `Category “${market.category}”` }] : []),
   ];
-  const ask = (subject, listing, action) => change.run(`${subject.kind} ${listing}`, () => changeList({ action, listing, kind: subject.kind, value: subject.value, note: action === "add" ? note.trim() : "" }, subject.name, market.condition_id));
+  const ask = (subject, listing, action) => change.run(`${subject.kind} ${listing}`, () => changeList({ action, listing, kind: subject.kind, value: subject.value, note: action === "add" ? note.trim() : "" }, subject.name));
   return html`<${Panel} id="listing" title="May it be copied?" snapshot=${lists} loadingRows=${3} loadingLabel="Loading the lists">
     <div class="panel-body">
       <p>${market.list_refusal === "MARKET_BLACKLISTED" ? "No position is opened: it is on the blacklist. Sells are still copied." : market.list_refusal === "NOT_WHITELISTED" ? "No position is opened: there is a whitelist, and it is not on it." : whitelisted ? "Yes: it is on the whitelist." : "Yes: it is on no blacklist, and there is no whitelist."}</p>

@@ -51,7 +51,7 @@ function Headline() {
         gain("7 days", row?.week_micros, equity - row?.week_micros, "Today and the six days before it, UTC"),
         gain("Since start", row?.gain_micros, value?.starting_cash_micros),
         { name: "Drawdown", hint: "Below the highest equity so far", value: known(row?.drawdown_micros) === null ? BLANK : html`<${Money} micros=${row.drawdown_micros} />`, note: row ? fraction(row.drawdown_fraction_micros) : "" },
-        { name: "Win rate", hint: "Of positions that were reduced or settled, those with a gain", value: row?.win_rate_micros == null ? BLANK : fraction(row.win_rate_micros), note: row?.closings ? `of ${count(row.closings)} closed` : "none closed yet" },
+        { name: "Win rate", hint: "Of positions that were reduced or settled, those with a gain", value: row?.win_rate_micros == null ? BLANK : fraction(row.win_rate_micros), note: !row ? "" : row.closings ? `of ${count(row.closings)} closed` : "none closed yet" },
         { name: "Exposure", hint: "At risk in positions and resting orders", value: value ? html`<${Money} micros=${value.exposure.total_micros} />` : BLANK, note: value ? `${percent(value.exposure.total_micros, equity)} of equity` : "" },
         { name: "Open positions", value: value ? count(value.positions.length) + (value.positions_more ? "+" : "") : BLANK, note: value ? `${amount(value.cash_micros)} cash` : "" },
       ]}

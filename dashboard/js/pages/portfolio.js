@@ -6,6 +6,7 @@ import { Choices } from "../components/field.js";
 import { Figures } from "../components/figures.js";
 import { Page } from "../components/page.js";
 import { Freshness, Panel } from "../components/panel.js";
+import { Portfolios } from "../components/portfolios.js";
 import { Positions } from "../components/positions.js";
 import { Age, Gain, Money } from "../components/values.js";
 import { counted, count, fraction, NONE, percent, signedPercent } from "../format.js";
@@ -52,6 +53,7 @@ export function Portfolio({ query }) {
     >
       ${value ? html`<${Positions} rows=${value.positions} more=${value.positions_more} />` : null}
     <//>
+    <${Portfolios} />
   <//>`;
 }
 

@@ -11,8 +11,8 @@ import { html } from "../html.js";
 export function System() {
   return html`<${Page} title="System" sub="What is connected, how complete and how fast; what waits, what failed, who changed what.">
     <${HealthPanel} />
-    <div class="columns system-top"><${Work} /><${Errors} /></div>
-    <div class="columns"><${Sources} /><div class="stack"><${Backfills} /><${Sizes} /><${SessionPanel} /></div></div>
+    <div class="columns"><${Work} /><${Errors} /></div>
+    <div class="columns columns-top"><${Sources} /><div class="stack"><${Backfills} /><${Sizes} /><${SessionPanel} /></div></div>
     <${Completeness} />
     <${Latency} />
     <${AuditLog} />

@@ -281,6 +281,7 @@ function useBuckets(bounds, counts) {
   return emptied.get(key);
 }
 
+const DEPTH_NAMES = { 100: "whole book", 50: "half", 25: "quarter" };
 const DEPTH_TONES = { 100: "accent", 50: "ink", 25: "warn" };
 
 function Decay({ snapshot, copied }) {
@@ -288,7 +289,7 @@ function Decay({ snapshot, copied }) {
   const points = useDecay(decay);
   const depths = decay[0]?.depths ?? [];
   const curves = depths.map(({ depth_percent: depth }, index) => ({
-    label: depth === 100 ? "whole book" : `${depth} % of it`,
+    label: DEPTH_NAMES[depth] ?? `${depth} % of the book`,
     of: (point) => point.beyond[index],
     format: signedCents,
     tone: DEPTH_TONES[depth] ?? "ink",
@@ -315,7 +316,7 @@ function Decay({ snapshot, copied }) {
       xHead="after"
       height=${168}
     />
-    <p class="chart-note">Cents per share beyond his price, by how much later the order arrives; ${counted(seen, "copy", "copies")} looked back at.${last && last.shares_micros < decay.at(-1).target_shares_micros ? ` After ${lagText(decay.at(-1).latency_ms)}, ${percent(last.shares_micros, decay.at(-1).target_shares_micros, 0)} would still be filled.` : ""}</p>
+    <p class="chart-note">Cents per share beyond his price, by how much later the order arrives and how much of the book is there; ${counted(seen, "copy", "copies")} looked back at.${last && last.shares_micros < decay.at(-1).target_shares_micros ? ` After ${lagText(decay.at(-1).latency_ms)}, ${percent(last.shares_micros, decay.at(-1).target_shares_micros, 0)} would still be filled.` : ""}</p>
   <//>`;
 }
 
@@ -339,7 +340,7 @@ function Skips({ leader, snapshot, copied, span }) {
     absent=${NEVER}
     empty=${skips.length === 0 && html`<p><strong>Nothing was skipped.</strong> Every signal of his in ${SPAN_WORDS[span]} was executed.</p>`}
   >
-    <${SkipTable} skips=${skips} total=${copied?.rates.skipped ?? 0} forgone=${ledger.value?.total ?? []} />
+    <${SkipTable} skips=${skips} total=${copied?.rates.skipped ?? 0} forgone=${ledger.value?.total ?? []} unjudged=${ledger.value?.unjudged ?? 0} />
   <//>`;
 }
 
