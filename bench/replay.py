@@ -27,8 +27,8 @@ from chalicelib.domain.tape import BookChange, Segment
 from chalicelib.domain.tape_text import packed
 from chalicelib.domain.trade import ChainLeg
 from chalicelib.domain.witness import Arrival, witness_of
+from chalicelib.replay.fast import played_of
 from chalicelib.replay.files import read_recording, write_recording
-from chalicelib.replay.player import Player
 from chalicelib.replay.report import digest_of_all, digests_of
 from chalicelib.replay.simulated import open_portfolios
 from chalicelib.services.recordings import Header, Recording
@@ -168,7 +168,7 @@ def _record(
 
 def play(recording: Recording) -> str:
     """One replay down to the digest over all ledgers."""
-    return digest_of_all(digests_of(Player(recording).play()))
+    return digest_of_all(digests_of(played_of(recording)))
 
 
 def measure(density: int, fills: int, runs: int) -> dict[str, object]:

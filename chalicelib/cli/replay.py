@@ -12,8 +12,9 @@ from pathlib import Path
 
 from chalicelib.cli.terminal import LineParser, Unusable, print_lines, read_text
 from chalicelib.domain.errors import InvalidInput
+from chalicelib.replay.fast import played_of
 from chalicelib.replay.files import read_recording, write_recording
-from chalicelib.replay.player import Layers, Player, parse_layers
+from chalicelib.replay.player import Layers, parse_layers
 from chalicelib.replay.report import compare, summary, write_out
 from chalicelib.replay.simulated import PREFIX, simulated
 from chalicelib.services.recordings import Recording
@@ -31,7 +32,7 @@ def replayed(
 ) -> tuple[Mapping[str, object], int]:
     """The summary and how many differences there are. Raises PapercopyError."""
     try:
-        played = Player(recording, layers).play()
+        played = played_of(recording, layers)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # Each record is well, but together they make no sense to the services.
         said = f"{type(error).__name__}: {error}"

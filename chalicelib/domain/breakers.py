@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chalicelib.domain.money import MICROS
 from chalicelib.domain.reasons import Reason
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
 from chalicelib.domain.risk import DAY_MS
 from chalicelib.domain.rules import CopyRules
 from chalicelib.domain.snapshot import Snapshot
@@ -20,6 +20,7 @@ def week_of(ts: int) -> int:
     return (ts // DAY_MS + _MONDAY_DAYS) // 7
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Breakers:
     """What one epoch's equity was when it counts, and since when its breakers are open.

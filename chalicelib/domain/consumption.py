@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.orderbook import Book, Level
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
 from chalicelib.domain.tape import Tape
 
 TAKEN_MAX = 64
@@ -19,6 +19,7 @@ TAKEN_MS_MAX = 3_600_000
 """An hour later nobody can say whether the offer is still the one we took."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Taken:
     """Shares taken at one price by orders of `side`, of the `offered` ones shown at `ts`."""
@@ -54,8 +55,7 @@ def still_taken(taken: Iterable[Taken], book: Book, side: Side, ts: int, tape: T
         same = one.side == side and offers.get(one.price) == one.offered
         if not same or ts - one.ts > TAKEN_MS_MAX:
             continue
-        changes = tape.changes_between(one.ts, ts) if tape.covers(one.ts, ts) else ()
-        if not any((c.side, c.price) == (book_side, one.price) for c in changes):
+        if not tape.was_set(book_side, one.price, one.ts, ts):
             found.append(one)
     return found
 

@@ -16,7 +16,8 @@ from chalicelib.domain.money import cash_floor
 from chalicelib.domain.orderbook import Book, depth
 from chalicelib.domain.paper_order import Order, reservation
 from chalicelib.domain.reasons import Reason
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
+from chalicelib.domain.registry import Leader, wallet_as_of, wallet_start
 from chalicelib.domain.risk import UNSPENT, Exposure, Spending, risk_reasons
 from chalicelib.domain.rules import CopyRules
 from chalicelib.domain.safety_caps import cap_reasons, caps_of
@@ -26,6 +27,7 @@ from chalicelib.domain.source_health import SourceHealth
 Verdict = Literal["EXECUTE", "SKIP"]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything a decision may look at; amounts in micros.
@@ -67,6 +69,7 @@ class Inputs:
         return max(self.group.ts_decided, self.not_before)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided, and every figure that decided it. Prices and amounts in micros.
@@ -160,6 +163,11 @@ def decide(inputs: Inputs) -> tuple[Decision, Order | None]:
     return _sell(inputs, facts, book, market)
 
 
+def asks_book(inputs: Inputs) -> bool:
+    """Whether nothing cheaper rules the group out, so that it is worth asking for its book."""
+    return _preconditions(inputs) == [Reason.BOOK_MISSING]
+
+
 def _preconditions(inputs: Inputs) -> list[Reason]:
     """The cheapest kind of reason that applies, or nothing."""
     group, rules = inputs.group, inputs.rules
@@ -213,25 +221,23 @@ def _buy(
     size = sizing.buy_size(group.net_cash, inputs.equity, rules, inputs.leader_equity, group.role)
     if size is None:
         return replace(facts, reasons=(Reason.LEADER_EQUITY_UNKNOWN,)), None
-    facts = replace(facts, size=size)
     if size.cash is None:
-        return replace(facts, reasons=(Reason.BELOW_MINIMUM,)), None
-    limit = guardrails.limit_price("BUY", group.leader_price, mid, market.tick, rules)
+        return replace(facts, size=size, reasons=(Reason.BELOW_MINIMUM,)), None
+    leader_price = facts.leader_price
+    limit = guardrails.limit_price("BUY", leader_price, mid, market.tick, rules)
     shares = sizing.buy_shares(size.cash, limit)
-    facts = replace(
-        facts, limit=limit, target_shares=shares, depth_shares=depth(book, "BUY", limit)
-    )
-    order = _order(inputs, market, shares, limit)
+    order = _order(inputs, facts, market, shares, limit)
     reasons = [
-        *guardrails.age_reasons(facts.age_ms, best, group.leader_price, rules),
-        *guardrails.price_reasons("BUY", best, mid, group.leader_price, rules),
+        *guardrails.age_reasons(facts.age_ms, best, leader_price, rules),
+        *guardrails.price_reasons("BUY", best, mid, leader_price, rules),
         *guardrails.spread_reasons("BUY", spread, rules),
     ]
     if Reason.WORSE_THAN_LEADER not in reasons and Reason.BEYOND_MID not in reasons:
         reasons += guardrails.depth_reasons(book, "BUY", shares, limit, rules)
     if shares == 0 or cash_floor(shares, limit) < rules.marketable_cash_min:
         reasons.append(Reason.BELOW_MARKETABLE_MINIMUM)
-    return _verdict(facts, [*reasons, *_money_reasons(inputs, order, market)], order)
+    reasons += _money_reasons(inputs, order, market)
+    return _verdict(facts, reasons, order, size, depth(book, "BUY", limit))
 
 
 def _money_reasons(inputs: Inputs, order: Order, market: Market) -> list[Reason]:
@@ -247,22 +253,34 @@ def _money_reasons(inputs: Inputs, order: Order, market: Market) -> list[Reason]
 def _sell(
     inputs: Inputs, facts: Decision, book: Book, market: Market
 ) -> tuple[Decision, Order | None]:
-    group, rules = inputs.group, inputs.rules
+    rules = inputs.rules
     best, mid, spread = book.bids[0].price, book.mid, book.spread
-    limit = guardrails.limit_price("SELL", group.leader_price, mid, market.tick, rules)
+    leader_price = facts.leader_price
+    limit = guardrails.limit_price("SELL", leader_price, mid, market.tick, rules)
     shares = sizing.sell_shares(owed(inputs), inputs.held)
-    facts = replace(
-        facts, limit=limit, target_shares=shares, depth_shares=depth(book, "SELL", limit)
-    )
+    order, offered = _order(inputs, facts, market, shares, limit), depth(book, "SELL", limit)
     if shares < max(rules.dust_shares, 1):
-        return replace(facts, reasons=(Reason.DUST,)), None
+        return _verdict(facts, [Reason.DUST], order, None, offered)
     reasons = []
     if cash_floor(shares, best) < rules.marketable_cash_min:
         reasons.append(Reason.BELOW_MARKETABLE_MINIMUM)
     if not rules.sell_always_attempt:
-        reasons += guardrails.price_reasons("SELL", best, mid, group.leader_price, rules)
+        reasons += guardrails.price_reasons("SELL", best, mid, leader_price, rules)
         reasons += guardrails.spread_reasons("SELL", spread, rules)
-    return _verdict(facts, reasons, _order(inputs, market, shares, limit))
+    return _verdict(facts, reasons, order, None, offered)
+
+
+def is_history(group: Group, leader: Leader) -> bool:
+    """Whether the group is older than the following, or part of holdings read before it was seen.
+
+    Ingestion keeps history out of groups by wallet; nothing that is history for every wallet is
+    copied should it ever fail to. What he bought while he was only sold is not copied either.
+    """
+    read = [wallet_as_of(leader, wallet) for wallet in leader.wallets]
+    in_holdings = all(ts is not None and group.ts_block <= ts < group.opened for ts in read)
+    too_old = all(group.ts_block < wallet_start(leader, wallet) for wallet in leader.wallets)
+    unwanted = group.side == "BUY" and group.ts_block < leader.buys_from // 1000 * 1000
+    return too_old or in_holdings or unwanted
 
 
 def owed(inputs: Inputs) -> int:
@@ -275,10 +293,12 @@ def owed(inputs: Inputs) -> int:
     return sizing.sell_owed(inputs.held, group.reduction, inputs.exit_debt, group.is_out)
 
 
-def _order(inputs: Inputs, market: Market, shares: int, limit: int) -> Order:
+def _order(inputs: Inputs, facts: Decision, market: Market, shares: int, limit: int) -> Order:
     """The order to place; the venue lets nothing rest that is below its minimum size."""
     rules = inputs.rules
-    placed = placed_at(inputs.ts_book, inputs.attempt_id, rules, market.delay_ms)
+    placed = placed_at(
+        max(facts.ts_decided, inputs.not_before), inputs.attempt_id, rules, market.delay_ms
+    )
     may_rest = shares >= market.order_shares_min
     return Order(
         token_id=inputs.group.token_id,
@@ -290,11 +310,21 @@ def _order(inputs: Inputs, market: Market, shares: int, limit: int) -> Order:
         ttl_ms=rules.order_ttl_ms if may_rest else 0,
         resting_fill=rules.resting_fill,
         caps=caps_of(rules),
-        spent=inputs.spending.at(inputs.group.ts_decided),
+        spent=facts.spending or inputs.spending.at(facts.ts_decided),
     )
 
 
-def _verdict(facts: Decision, reasons: list[Reason], order: Order) -> tuple[Decision, Order | None]:
-    if reasons:
-        return replace(facts, reasons=tuple(reasons)), None
-    return replace(facts, verdict="EXECUTE"), order
+def _verdict(
+    facts: Decision, reasons: list[Reason], order: Order, size: Size | None, offered: int
+) -> tuple[Decision, Order | None]:
+    """The decision with the figures of its order, which is placed where no reason forbids it."""
+    decision = replace(
+        facts,
+        verdict="SKIP" if reasons else "EXECUTE",
+        reasons=tuple(reasons),
+        limit=order.limit,
+        target_shares=order.shares,
+        depth_shares=offered,
+        size=size,
+    )
+    return decision, None if reasons else order

@@ -8,7 +8,7 @@ from chalicelib.domain.exchange_log import Role, Side
 from chalicelib.domain.identifiers import fill_id, group_id
 from chalicelib.domain.money import SHARE_STEP, price_nearest
 from chalicelib.domain.reasons import Reason
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
 from chalicelib.domain.trade import Increment, Trade, api_totals, effective
 
 KEPT_SCALE = 10**12
@@ -61,6 +61,7 @@ class Correction:
     version: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Group:
     """Sums of the fills decided together; membership stands on the fill rows.
@@ -106,6 +107,8 @@ class Group:
     def ts_decided(self) -> int:
         """When the group is decided, whenever the deciding step happens to run."""
         settled = self.opened + self.window_ms
+        if not self.confirm_ms:
+            return settled
         latest = settled + self.confirm_ms
         return latest if self.awaits else min(latest, max(settled, self.ts_confirmed))
 
@@ -221,6 +224,23 @@ def join(group: Group, fill: Increment, pre_sell: int | None, trade: Trade | Non
         ts_block=min(group.ts_block, fill.ts_block),
         awaits=_awaiting(group, trade) if trade and group.confirm_ms else group.awaits,
     )
+
+
+def placed_in(
+    latest: Group | None,
+    trade: Trade,
+    fill: Increment,
+    pre_sell: int | None,
+    window_ms: int,
+    confirm_ms: int,
+) -> Group | None:
+    """The group of a fill: the latest of its line, else a new one, None for too few shares."""
+    if latest and accepts(latest, fill.ts_seen):
+        return join(latest, fill, pre_sell, trade)
+    if fill.fill_shares < SHARE_STEP:
+        return None
+    number = latest.number + 1 if latest else 0
+    return open_group(trade, fill, pre_sell, number, window_ms, confirm_ms)
 
 
 def _awaiting(group: Group, trade: Trade) -> tuple[str, ...]:

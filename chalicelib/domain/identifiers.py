@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 
 from chalicelib.domain.errors import InvalidInput
@@ -14,6 +15,7 @@ _TOKEN = re.compile(r"[1-9][0-9]{0,77}\Z")
 _UINT256_MAX = 2**256 - 1
 _PADDED_MODULES = ("0x01", "0x02")
 COMBO_MODULE = 3
+TOKENS_KNOWN_MAX = 4_096
 
 
 def _lower(value: object, field: str, pattern: re.Pattern[str], expected: str) -> str:
@@ -38,13 +40,19 @@ def condition_id(value: object, field: str = "condition_id") -> str:
     return text + "00" if len(text) == 64 and text[:4] in _PADDED_MODULES else text
 
 
+@lru_cache(TOKENS_KNOWN_MAX)
+def _is_token(value: str) -> bool:
+    return bool(_TOKEN.match(value)) and int(value) <= _UINT256_MAX
+
+
 def token_id(value: object, field: str = "token_id") -> str:
     """An asset id: the decimal text of a 256-bit number, never a number itself."""
-    if not isinstance(value, str) or not _TOKEN.match(value) or int(value) > _UINT256_MAX:
+    if not isinstance(value, str) or not _is_token(value):
         raise InvalidInput(field, f"an asset id (decimal text) was expected, got {value!r:.90}")
     return value
 
 
+@lru_cache(TOKENS_KNOWN_MAX)
 def is_combo(token: str) -> bool:
     """Whether a position id belongs to the combinatorial module (cannot be copied on a book).
 
@@ -61,7 +69,7 @@ def _digest(*parts: object) -> str:
 
 def trade_id(wallet: str, tx_hash: str, token: str, side: str) -> str:
     """One wallet's trade of one token and side in one transaction."""
-    return _digest(wallet, tx_hash, token, side)
+    return sha256(f"{wallet}|{tx_hash}|{token}|{side}".encode()).hexdigest()
 
 
 def event_id(wallet: str, tx_hash: str, kind: str, condition: str, token: str) -> str:

@@ -8,8 +8,10 @@ from typing import Literal
 from chalicelib.domain.decision import Decision
 from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.fee import FeeSchedule
+from chalicelib.domain.group import Group
 from chalicelib.domain.paper_order import AttemptStatus, Order, Outcome
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.records import quick
 from chalicelib.domain.slippage import Slippage
 from chalicelib.domain.stress import StressPoint
 from chalicelib.domain.witness import Seen
@@ -17,6 +19,7 @@ from chalicelib.domain.witness import Seen
 ROWS_PER_ADVANCE_MAX = 8
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Work:
     """An undecided group, an attempt to place, or one that rests, due at `ts_due` (milliseconds).
@@ -66,6 +69,7 @@ class LaneInput:
     version: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One group's one attempt in one epoch of a portfolio.
@@ -104,3 +108,21 @@ class Attempt:
     stress: tuple[StressPoint, ...] = ()
     seen: Seen | None = None
     version: int = 0
+
+
+def group_work(group: Group, portfolio_id: str, epoch: int) -> Work:
+    """The row of a new group in a portfolio that follows its leader."""
+    return Work(
+        portfolio_id=portfolio_id,
+        epoch=epoch,
+        ts_due=group.ts_decided,
+        kind="group",
+        ref=group.group_id,
+        leader=group.leader,
+        token_id=group.token_id,
+        side=group.side,
+        group_number=group.number,
+        ts_decided=group.ts_decided,
+        ts_block=group.ts_block,
+        order=group.order,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from chalicelib.domain.group import Group
 from chalicelib.domain.money import MICROS, ratio_floor
 from chalicelib.domain.records import replace
 
@@ -45,3 +46,17 @@ def with_notional(known: LeaderNotionals, ts: int, cash: int) -> LeaderNotionals
     times = (*known.times[:place], ts, *known.times[place:])
     notionals = (*known.cash[:place], cash, *known.cash[place:])
     return replace(known, times=times[-NOTIONALS_MAX:], cash=notionals[-NOTIONALS_MAX:])
+
+
+def is_ranked(group: Group) -> bool:
+    """Whether a group is ranked: a BUY, unless the chain took it back completely.
+
+    The filter looks at nothing else, and how much a sell brings depends on what he held.
+    """
+    return group.side == "BUY" and not group.retracted
+
+
+def ranked_among(known: LeaderNotionals, group: Group) -> tuple[Group, LeaderNotionals]:
+    """The group with its rank among its leader's earlier ones, and these with it."""
+    ts, cash = group.ts_decided, group.net_cash
+    return replace(group, rank=rank_of(known, ts, cash)), with_notional(known, ts, cash)

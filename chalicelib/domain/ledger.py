@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from typing import Literal
+
+from chalicelib.domain.records import quick
 
 EntryKind = Literal[
     "OPENING",
@@ -21,6 +24,7 @@ EntryKind = Literal[
 ]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One change of one portfolio; unique per (portfolio, epoch, reference, kind), never edited.
@@ -59,12 +63,10 @@ def digest(entries: Iterable[Entry]) -> str:
 
     Nor do marks: they do nothing, and their number depends on who ran at midnight.
     """
-    state = sha256()
-    for entry in sorted(entries, key=lambda e: e.seq):
-        if entry.kind == "MARK":
-            continue
-        state.update(
-            f"{entry.kind}|{entry.token_id}|{entry.leader}|{entry.shares}|{entry.cash}"
-            f"|{entry.ts_effective}\n".encode()
-        )
-    return state.hexdigest()
+    ordered = sorted(entries, key=attrgetter("seq"))
+    lines = [
+        f"{e.kind}|{e.token_id}|{e.leader}|{e.shares}|{e.cash}|{e.ts_effective}\n"
+        for e in ordered
+        if e.kind != "MARK"
+    ]
+    return sha256("".join(lines).encode()).hexdigest()

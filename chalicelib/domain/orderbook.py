@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chalicelib.domain.exchange_log import Side
 from chalicelib.domain.money import MICROS, cash_floor, price_nearest
+from chalicelib.domain.records import quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Level:
     shares: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Book:
     """A full-depth book; both sides best first. Times in milliseconds.

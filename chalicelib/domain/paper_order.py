@@ -12,7 +12,7 @@ from chalicelib.domain.fee import FeeSchedule, taker_fee
 from chalicelib.domain.money import MICROS
 from chalicelib.domain.orderbook import Book, Level, Walk, walk_shares
 from chalicelib.domain.reasons import Reason
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
 from chalicelib.domain.risk import UNSPENT, Spending
 from chalicelib.domain.rules import RestingFill
 from chalicelib.domain.safety_caps import HARD_CAPS, Caps, cap_reasons, lower_of
@@ -25,6 +25,7 @@ SLICES_MAX = 32
 """Fills of one order; what they leave is cancelled. Keeps every commit of them small."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Order:
     """A marketable limit order: at most `shares`, never beyond `limit`, placed at `ts_placed`.
@@ -56,6 +57,7 @@ class Order:
         return -(-self.shares * self.limit // MICROS)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Slice:
     """One fill event of an order, its levels, cash before fee and fee in micros."""
@@ -67,6 +69,7 @@ class Slice:
     levels: tuple[Level, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an order so far: stored, then applied, never recomputed.

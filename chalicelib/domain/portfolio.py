@@ -9,13 +9,14 @@ from typing import Literal
 from chalicelib.domain.ledger import Entry, order_key
 from chalicelib.domain.money import MICROS
 from chalicelib.domain.pause import Pauses
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
 from chalicelib.domain.risk import UNSPENT, Spending
 
 PortfolioKind = Literal["global", "leader", "shadow"]
 _CLOSING = frozenset({"TRADE_FILL", "SETTLEMENT", "REDEEM"})
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Position:
     """Shares of one token that came from one leader; amounts in micros.
@@ -50,6 +51,7 @@ class Position:
     version: int = 0
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Head:
     """The one contended row of a portfolio's epoch; amounts in micros.

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from chalicelib.domain.money import MICROS, ratio_floor
 from chalicelib.domain.reasons import Reason
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
 from chalicelib.domain.rules import CopyRules
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Exposure:
     """What a portfolio has at risk before an order, by what the order would add to, in micros.

@@ -97,6 +97,11 @@ class Segment:
         """Changes with after < venue time ≤ until, in order."""
         return self.changes[self._changes_until(after) : self._changes_until(until)]
 
+    def was_set(self, side: Side, price: int, after: int, until: int) -> bool:
+        """Whether a level took a new total with after < venue time ≤ until."""
+        changes = self.changes_between(after, until)
+        return any(change.side == side and change.price == price for change in changes)
+
     def prints_between(self, after: int, until: int) -> tuple[TradePrint, ...]:
         """Prints with after < venue time ≤ until, in order."""
         return tuple(p for p in self.prints if after < p.ts_venue <= until)
@@ -186,6 +191,15 @@ class Tape:
             found += segment.changes_between(after, min(t1, segment.ts_end))
             after = segment.ts_end
         return tuple(found)
+
+    def was_set(self, side: Side, price: int, t0: int, t1: int) -> bool:
+        """Whether the tape shows that a level took a new total with t0 < venue time ≤ t1."""
+        after = t0
+        for segment in self.stretch(t0, t1):
+            if segment.was_set(side, price, after, min(t1, segment.ts_end)):
+                return True
+            after = segment.ts_end
+        return False
 
     def prints_between(self, t0: int, t1: int) -> tuple[TradePrint, ...]:
         """Trades with t0 < venue time ≤ t1, in order. Raises InvalidInput unless covered."""

@@ -27,6 +27,20 @@ _ASK = 1 << 32
 """Added to the price of an ask, so that one dictionary holds both sides."""
 _OFFSETS = {"B": 0, "S": _ASK}
 _level, _change = made(Level), made(BookChange)
+_LEVELS_MAX = 50_000
+
+
+class _Levels(dict[tuple[int, int], Level]):
+    """Levels by price and shares: neighbouring books have most of theirs in common."""
+
+    def __missing__(self, at: tuple[int, int]) -> Level:
+        if len(self) >= _LEVELS_MAX:
+            self.clear()
+        self[at] = level = _level(*at)
+        return level
+
+
+_level_at = _Levels().__getitem__
 _BOOKS_MAX = 64
 """Books remembered per segment, by the number of changes before them."""
 
@@ -87,18 +101,28 @@ class ColumnSegment(Segment):
     def _levels(self, count: int) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
         if count == 0:
             return self.bids, self.asks
-        if self._keys is None:
-            offsets = map(_OFFSETS.__getitem__, self._moved.sides)
-            object.__setattr__(self, "_keys", list(map(add, self._moved.prices, offsets)))
-        assert self._keys is not None
         totals = self._base.copy()
         # Of equal keys the last one counts, which is the latest change of that level.
-        totals.update(zip(self._keys[:count], self._moved.shares[:count], strict=True))
+        totals.update(zip(self._levels_set()[:count], self._moved.shares, strict=False))
         bids = [(key, total) for key, total in totals.items() if total and key < _ASK]
         asks = [(key - _ASK, total) for key, total in totals.items() if total and key >= _ASK]
         bids.sort(reverse=True)
         asks.sort()
-        return tuple(starmap(_level, bids)), tuple(starmap(_level, asks))
+        return tuple(map(_level_at, bids)), tuple(map(_level_at, asks))
+
+    def _levels_set(self) -> list[int]:
+        """Side and price of every change, as the keys of `_base`."""
+        if self._keys is None:
+            offsets = map(_OFFSETS.__getitem__, self._moved.sides)
+            object.__setattr__(self, "_keys", list(map(add, self._moved.prices, offsets)))
+        assert self._keys is not None
+        return self._keys
+
+    def was_set(self, side: Side, price: int, after: int, until: int) -> bool:
+        """Whether a level took a new total with after < venue time ≤ until."""
+        times = self._moved.times
+        low, high = bisect_right(times, after), bisect_right(times, until)
+        return price + _OFFSETS[side[0]] in self._levels_set()[low:high]
 
     def proven_at(self, ts: int) -> int | None:
         """The latest receive time up to `ts` at which our copy was proven, None before any."""
@@ -168,7 +192,4 @@ def _made(content: Any) -> ColumnSegment:
 
 def _levels_of(columns: Any) -> tuple[Level, ...]:
     prices, shares = columns
-    return tuple(
-        _level(price, total)
-        for price, total in zip(list(accumulate(prices, initial=0))[1:], shares, strict=True)
-    )
+    return tuple(map(_level_at, zip(accumulate(prices), shares, strict=True)))

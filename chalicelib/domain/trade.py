@@ -17,7 +17,7 @@ from typing import Literal
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.exchange_log import FeeAsset, Role, Side
 from chalicelib.domain.identifiers import trade_id as mint_trade_id
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
 
 Source = Literal["chain", "api"]
 TradeState = Literal["confirmed", "chain_only", "api_only", "disagreeing", "resolved", "retracted"]
@@ -82,6 +82,7 @@ class Question:
     ts_due: int
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Shares, cash before fee, and fee, in micros."""
@@ -91,6 +92,10 @@ class Totals:
     fee: int = 0
 
 
+_NOTHING = Totals()
+
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Increment:
     """A numbered change of a trade that the shadow, and for growth the pipeline, must see.
@@ -112,6 +117,7 @@ class Increment:
     role: Role | None
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Trade:
     """All evidence of one trade and how far it was handed on. Times are milliseconds.
@@ -182,8 +188,7 @@ def fold_leg(trade: Trade, leg: ChainLeg, ts_seen: int) -> Trade:
 
     Raises InvalidInput when one transaction would exceed LEGS_MAX legs.
     """
-    key = (leg.block_hash, leg.log_index)
-    before = next((k for k in trade.legs if (k.block_hash, k.log_index) == key), None)
+    before = _known_leg(trade, leg) if trade.legs else None
     if before is None and len(trade.legs) >= LEGS_MAX:
         raise InvalidInput("logIndex", f"more than {LEGS_MAX} legs in one trade")
     taken_back = leg.removed and not (before and before.removed)
@@ -200,6 +205,11 @@ def fold_leg(trade: Trade, leg: ChainLeg, ts_seen: int) -> Trade:
         contradicted=trade.contradicted or _contradicts(trade, before, leg, taken_back),
         ts_removed=max(trade.ts_removed, ts_seen) if taken_back else trade.ts_removed,
     )
+
+
+def _known_leg(trade: Trade, leg: ChainLeg) -> ChainLeg | None:
+    key = (leg.block_hash, leg.log_index)
+    return next((k for k in trade.legs if (k.block_hash, k.log_index) == key), None)
 
 
 def _contradicts(trade: Trade, before: ChainLeg | None, leg: ChainLeg, taken_back: bool) -> bool:
@@ -250,6 +260,8 @@ def live_legs(trade: Trade) -> tuple[ChainLeg, ...]:
     receipt = spoken(trade)
     if receipt is not None:
         return receipt.legs
+    if len(trade.legs) == 1:
+        return () if trade.legs[0].removed else trade.legs
     for latest in reversed(trade.legs):
         if not latest.removed:
             return tuple(
@@ -260,17 +272,25 @@ def live_legs(trade: Trade) -> tuple[ChainLeg, ...]:
 
 def chain_totals(trade: Trade) -> Totals:
     """What the counting block's logs say; a fee in tokens reduces the shares of a BUY."""
-    legs = live_legs(trade)
-    in_tokens = sum(leg.fee for leg in legs if leg.fee_asset == "token")
-    return Totals(
-        shares=sum(leg.shares for leg in legs) - in_tokens,
-        cash=sum(leg.cash for leg in legs),
-        fee=sum(leg.fee for leg in legs if leg.fee_asset == "collateral"),
-    )
+    return _totals_of(live_legs(trade))
+
+
+def _totals_of(legs: Iterable[ChainLeg]) -> Totals:
+    shares = cash = fee = 0
+    for leg in legs:
+        shares += leg.shares
+        cash += leg.cash
+        if leg.fee_asset == "token":
+            shares -= leg.fee
+        else:
+            fee += leg.fee
+    return Totals(shares, cash, fee)
 
 
 def api_totals(trade: Trade) -> Totals:
     """What the Data API says; fees it does not prove count as zero until a log states them."""
+    if not trade.rows:
+        return _NOTHING
     return Totals(
         shares=sum(row.shares * row.count for row in trade.rows),
         cash=sum(row.cash * row.count for row in trade.rows),
@@ -283,22 +303,38 @@ def effective(trade: Trade) -> Totals:
 
     Cash and fee come from the chain where it has that many shares.
     """
-    chain, api = chain_totals(trade), api_totals(trade)
+    return _effective(trade, live_legs(trade))
+
+
+def _effective(trade: Trade, legs: tuple[ChainLeg, ...]) -> Totals:
+    chain = _totals_of(legs)
     if spoken(trade) is not None:
         return chain
+    api = api_totals(trade)
     return chain if chain.shares >= api.shares else api
 
 
 def role_of(trade: Trade) -> Role | None:
     """The role the chain states, else what the API rows prove."""
-    roles: set[Role | None] = {leg.role for leg in live_legs(trade)}
+    return _role_of(trade, live_legs(trade))
+
+
+def _role_of(trade: Trade, legs: tuple[ChainLeg, ...]) -> Role | None:
+    if len(legs) == 1:
+        return legs[0].role
+    roles: set[Role | None] = {leg.role for leg in legs}
     roles = roles or {row.role for row in trade.rows}
     return roles.pop() if len(roles) == 1 else None
 
 
 def ts_block_of(trade: Trade) -> int:
     """Block time of the counting evidence in milliseconds."""
-    legs = live_legs(trade) or trade.legs
+    return _ts_block_of(trade, live_legs(trade) or trade.legs)
+
+
+def _ts_block_of(trade: Trade, legs: tuple[ChainLeg, ...]) -> int:
+    if len(legs) == 1:
+        return legs[0].ts_block
     if legs:
         return min(leg.ts_block for leg in legs)
     return min((row.ts_block for row in trade.rows), default=trade.ts_listed)
@@ -331,11 +367,11 @@ def settle(trade: Trade, ts_seen: int) -> Trade:
 
     Growth above `emitted` is a fill and may be copied; everything else corrects the shadow only.
     """
-    now = effective(trade)
+    legs = live_legs(trade)
+    now = _effective(trade, legs)
     if now == trade.posted:
         return trade
     grown = max(0, now.shares - trade.emitted.shares)
-    legs = live_legs(trade)
     increment = Increment(
         seq=trade.next_seq,
         kind="TRADE_FILL" if grown else "CORRECTION",
@@ -344,10 +380,10 @@ def settle(trade: Trade, ts_seen: int) -> Trade:
         fee=now.fee - trade.posted.fee,
         fill_shares=grown,
         fill_cash=max(0, now.cash - trade.emitted.cash) if grown else 0,
-        ts_block=ts_block_of(trade),
-        order=max(leg.log_index for leg in legs) if legs else API_ORDER,
+        ts_block=_ts_block_of(trade, legs or trade.legs),
+        order=max([leg.log_index for leg in legs]) if legs else API_ORDER,
         ts_seen=ts_seen,
-        role=role_of(trade),
+        role=_role_of(trade, legs),
     )
     return replace(
         trade,

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 
 from chalicelib.domain.lane import Attempt
 from chalicelib.domain.portfolio import Head, Position, positions_value
-from chalicelib.keyspace import head_key
 from chalicelib.ports import Clock, Store
-from chalicelib.replay.player import Layers, Played, Player
-from chalicelib.replay.report import attempts_in
-from chalicelib.services.portfolios import ACCOUNT, marks, positions_of
+from chalicelib.replay.fast import played_of
+from chalicelib.replay.played import Played
+from chalicelib.replay.player import Layers
+from chalicelib.services.portfolios import ACCOUNT, marks
 from chalicelib.services.record_period import record_period
 from chalicelib.services.recordings import Recording
 
@@ -76,8 +76,8 @@ def replay_last(
     bound = min(max(1, groups_max), GROUPS_MAX)
     recording = record_period(store, wanted, now, groups_max=bound)
     # The same evidence is played twice: what differs is the settings alone.
-    before = Player(recording).play()
-    after = Player(recording, layers).play()
+    before = played_of(recording)
+    after = played_of(recording, layers)
     prices, _ = marks(store)
     opened = _opened(recording, prices)
     compared = [
@@ -116,10 +116,10 @@ def _opened(recording: Recording, prices: dict[str, int]) -> dict[str, int]:
 
 def _side(played: Played, portfolio_id: str, prices: dict[str, int], opened: int) -> Side:
     ref = next(ref for ref in played.refs if ref.portfolio_id == portfolio_id)
-    head = played.store.get(Head, head_key(portfolio_id, ref.epoch))
+    head = played.left.head(ref)
     cash = head.cash if head else 0
-    value = positions_value(positions_of(played.store, portfolio_id, ref.epoch), prices)
-    attempts = attempts_in(played, ref)
+    value = positions_value(played.left.positions(ref), prices)
+    attempts = played.left.attempts(ref)
     executed = sum(attempt.order is not None for attempt in attempts)
     return Side(
         executed=executed,

@@ -13,13 +13,9 @@ from typing import Any
 from chalicelib.adapters import codec
 from chalicelib.domain.evidence import FillMessage
 from chalicelib.domain.lane import Attempt
-from chalicelib.domain.ledger import Entry, digest
+from chalicelib.domain.ledger import digest
 from chalicelib.domain.portfolio import Head, Position, positions_value
-from chalicelib.domain.registry import PortfolioRef
-from chalicelib.keyspace import head_key, key_of, portfolio_pk
-from chalicelib.ports import QUERY_LIMIT_MAX, R
-from chalicelib.replay.player import Played
-from chalicelib.services.portfolios import entries_from, marks, positions_of
+from chalicelib.replay.played import Played
 from chalicelib.services.recordings import Recording
 
 MISMATCHES_MAX = 1_000
@@ -47,32 +43,9 @@ class Mismatch:
     recomputed: str
 
 
-def attempts_in(played: Played, ref: PortfolioRef) -> list[Attempt]:
-    """Every attempt of a portfolio, by decision time."""
-    return list(_all(played, Attempt, ref, "attempt#", "attempt$"))
-
-
-def ledger_of(played: Played, ref: PortfolioRef) -> list[Entry]:
-    """Every entry of a portfolio in its own order."""
-    found = entries_from(played.store, ref.portfolio_id, ref.epoch)
-    return sorted(found, key=lambda entry: entry.seq)
-
-
-def _all(played: Played, kind: type[R], ref: PortfolioRef, start: str, end: str) -> Iterator[R]:
-    pk = portfolio_pk(ref.portfolio_id, ref.epoch)
-    while True:
-        page = played.store.query(
-            kind, "portfolio", pk, start=start, end=end, limit=QUERY_LIMIT_MAX
-        )
-        yield from page
-        if len(page) < QUERY_LIMIT_MAX:
-            return
-        start = key_of(page[-1]).sk + "\x00"
-
-
 def digests_of(played: Played) -> dict[str, str]:
     """The digest of each portfolio's ledger."""
-    return {ref.portfolio_id: digest(ledger_of(played, ref)) for ref in played.refs}
+    return {ref.portfolio_id: played.left.digest(ref) for ref in played.refs}
 
 
 def digest_of_all(digests: Mapping[str, str]) -> str:
@@ -84,20 +57,20 @@ def digest_of_all(digests: Mapping[str, str]) -> str:
 def summary(recording: Recording, played: Played) -> dict[str, Any]:
     """Figures of a replay; amounts in micros, unrealized gains at the last marks known to it."""
     digests = digests_of(played)
-    prices, _ = marks(played.store)
+    prices = played.left.prices()
     reasons: Counter[str] = Counter()
     verdicts: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     portfolios: dict[str, Any] = {}
     for ref in played.refs:
-        head = played.store.get(Head, head_key(ref.portfolio_id, ref.epoch))
-        if head is None or ref.kind == "shadow":
+        head = None if ref.kind == "shadow" else played.left.head(ref)
+        if head is None:
             continue
-        attempts = attempts_in(played, ref)
+        attempts = played.left.attempts(ref)
         verdicts.update(a.decision.verdict for a in attempts)
         statuses.update(a.status for a in attempts)
         reasons.update(r for a in attempts for r in a.reasons)
-        held = positions_of(played.store, ref.portfolio_id, ref.epoch)
+        held = played.left.positions(ref)
         portfolios[ref.portfolio_id] = _figures(head, held, prices, len(attempts))
     header = recording.header
     return {
@@ -106,7 +79,7 @@ def summary(recording: Recording, played: Played) -> dict[str, Any]:
         "ts_until": header.ts_until,
         "arrivals": len(recording.arrivals),
         "fills": sum(_fills(a.message) for a in recording.arrivals if a.message),
-        "groups": len({a.group_id for ref in played.refs for a in _executed(played, ref)}),
+        "groups": len({a.group_id for ref in played.refs for a in played.left.attempts(ref)}),
         "attempts": sum(verdicts.values()),
         "verdicts": dict(sorted(verdicts.items())),
         "statuses": dict(sorted(statuses.items())),
@@ -116,10 +89,6 @@ def summary(recording: Recording, played: Played) -> dict[str, Any]:
         "digest": digest_of_all(digests),
         "refused": len(played.refused),
     }
-
-
-def _executed(played: Played, ref: PortfolioRef) -> list[Attempt]:
-    return [] if ref.kind == "shadow" else attempts_in(played, ref)
 
 
 def _fills(message: FillMessage) -> int:
@@ -162,7 +131,7 @@ def compare(recording: Recording, played: Played) -> tuple[int, list[Mismatch]]:
 
 def _differences(recording: Recording, played: Played) -> Iterator[Mismatch]:
     if recording.attempts:
-        made = {a.attempt_id: a for ref in played.refs for a in _executed(played, ref)}
+        made = {a.attempt_id: a for ref in played.refs for a in played.left.attempts(ref)}
         for told in sorted(recording.attempts, key=lambda a: (a.ran_at, a.attempt_id)):
             again = made.pop(told.attempt_id, None)
             if again is None:
@@ -174,7 +143,7 @@ def _differences(recording: Recording, played: Played) -> Iterator[Mismatch]:
     refs = {ref.portfolio_id: ref for ref in played.refs}
     for closing in recording.header.closing:
         ref = refs.get(closing.portfolio_id)
-        entries = ledger_of(played, ref) if ref else []
+        entries = played.left.ledger(ref) if ref else []
         if len(entries) != closing.entries:
             yield Mismatch(closing.portfolio_id, "entries", str(closing.entries), str(len(entries)))
         if digest(entries) != closing.digest:
@@ -207,13 +176,13 @@ def write_out(played: Played, folder: Path) -> None:
     refs = sorted(played.refs, key=lambda ref: ref.portfolio_id)
     with (folder / "ledger.jsonl").open("w") as ledger:
         for ref in refs:
-            ledger.writelines(f"{codec.to_text(entry)}\n" for entry in ledger_of(played, ref))
+            ledger.writelines(f"{codec.to_text(entry)}\n" for entry in played.left.ledger(ref))
     with (
         (folder / "attempts.jsonl").open("w") as attempts,
         (folder / "decisions.jsonl").open("w") as decisions,
     ):
         for ref in refs:
-            for attempt in _executed(played, ref):
+            for attempt in played.left.attempts(ref):
                 attempts.write(f"{codec.to_text(attempt)}\n")
                 decision = codec.to_plain(attempt.decision)
                 named = {"attempt_id": attempt.attempt_id, "portfolio_id": ref.portfolio_id}

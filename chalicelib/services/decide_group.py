@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
-from chalicelib.domain.decision import Decision, Inputs, decide, owed
+from chalicelib.domain.decision import Decision, Inputs, asks_book, decide, is_history
 from chalicelib.domain.errors import Retryable
-from chalicelib.domain.fee import FeeSchedule
 from chalicelib.domain.group import Group
 from chalicelib.domain.identifiers import attempt_id
 from chalicelib.domain.lane import Attempt, Work
+from chalicelib.domain.lane_effects import attempt_of, decided
 from chalicelib.domain.latency_model import settle_ms
 from chalicelib.domain.market import Market
 from chalicelib.domain.market_lists import MarketLists
-from chalicelib.domain.paper_order import Order, reservation
 from chalicelib.domain.pause import paused_at
 from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.records import replace
-from chalicelib.domain.registry import Leader, wallet_as_of, wallet_start
-from chalicelib.domain.risk import Spending
+from chalicelib.domain.registry import Leader
 from chalicelib.domain.rules import CopyRules
 from chalicelib.domain.stress import REACH_MS, StressPoint, stress
 from chalicelib.keyspace import key_of, leader_key, market_lists_key
@@ -37,26 +36,14 @@ from chalicelib.services.venue_book import waited_enough
 from chalicelib.services.watch_breakers import WatchBreakers
 from chalicelib.services.witnesses import DecisionWitness
 
+_log = logging.getLogger(__name__)
+
 HEALTH_REFRESH_MS = 2_000
 LISTS_REFRESH_MS = 2_000
 
-_OWED_AFTER_SKIP = frozenset(
-    {
-        Reason.DUST,
-        Reason.BELOW_MARKETABLE_MINIMUM,
-        Reason.BOOK_MISSING,
-        Reason.BOOK_STALE,
-        Reason.BOOK_TOO_LATE,
-        Reason.UNKNOWN_TOKEN,
-        Reason.SETTINGS_REFUSED,
-        Reason.SKIP_BACKFILL,
-        Reason.PAUSED,
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
-class _Risk:
+class Risk:
     """What a BUY is judged by, and the writes that belong to its commit; nothing for a SELL."""
 
     standing: Standing | None = None
@@ -64,7 +51,7 @@ class _Risk:
     writes: tuple[Write, ...] = ()
 
 
-_NO_RISK = _Risk()
+_NO_RISK = Risk()
 
 
 class DecideGroup:
@@ -107,30 +94,55 @@ class DecideGroup:
         when the venue must be asked again.
         """
         minted = attempt_id(group.group_id, head.portfolio_id, head.epoch)
-        position = portfolios.position_of(self._store, head, row.token_id, row.leader)
+        position = self._position(head, row)
         risk = self._risk(head, row, group) if row.side == "BUY" else _NO_RISK
         inputs = self._witness.told(self._inputs(head, row, group, minted, position, risk))
-        decision, order = decide(inputs)
-        if decision.reasons == (Reason.BOOK_MISSING,):
-            # Nothing cheaper rules the group out, so it is worth asking for its book.
+        if asks_book(inputs):
             found = self._books.at(row.token_id, inputs.ts_book, inputs.rules)
             inputs = replace(inputs, book=found.book, segment=found.segment)
-            decision, order = decide(inputs)
+        decision, order = decide(inputs)
         if order and inputs.segment and order.ts_placed > _placed_by(inputs):
             self._tapes.request(row.token_id, decision.ts_decided, order.ts_placed)
-        attempt = self._attempt(head, row, group, minted, decision, order, inputs.market)
-        attempt = replace(attempt, seen=self._witness.seen(inputs))
+        attempt = attempt_of(
+            head,
+            row,
+            group,
+            minted,
+            (decision, order),
+            inputs.market,
+            self._clock.now_ms(),
+            stress=() if order else self._missed(row, decision),
+            seen=self._witness.seen(inputs),
+        )
+        self._commit(head, row, attempt, position, inputs, risk)
+        self._metrics.count(f"decisions_{decision.verdict.lower()}")
+        ids = {"group_id": attempt.group_id, "attempt_id": attempt.attempt_id}
+        told = {"verdict": decision.verdict, "reasons": [str(one) for one in decision.reasons]}
+        _log.info("group decided", extra={"portfolio_id": head.portfolio_id, **ids, **told})
+
+    def _commit(
+        self,
+        head: Head,
+        row: Work,
+        attempt: Attempt,
+        position: Position,
+        inputs: Inputs,
+        risk: Risk,
+    ) -> None:
+        """What the decision was made under and, in one commit, all that follows from it."""
         self._configs.keep(inputs.rules)
         writes = self._decided(head, row, attempt, position, inputs)
         self._store.commit([*writes, *risk.writes])
-        self._metrics.count(f"decisions_{decision.verdict.lower()}")
 
-    def _risk(self, head: Head, row: Work, group: Group) -> _Risk:
+    def _position(self, head: Head, row: Work) -> Position:
+        return portfolios.position_of(self._store, head, row.token_id, row.leader)
+
+    def _risk(self, head: Head, row: Work, group: Group) -> Risk:
         """What a BUY is judged by, at the latest marks and as of its own time."""
         standing = self._exposures.standing(head, row.token_id, row.leader)
         ts = max(group.ts_decided, row.ts_due)
         tripped, write = self._breakers.at_decision(head, standing.equity, ts)
-        return _Risk(standing, tripped, (write,))
+        return Risk(standing, tripped, (write,))
 
     def _rules_for(self, row: Work) -> CopyRules:
         rules = self._rules.rules_for(row.leader)
@@ -144,7 +156,7 @@ class DecideGroup:
         group: Group,
         minted: str,
         position: Position,
-        risk: _Risk,
+        risk: Risk,
     ) -> Inputs:
         """Everything but the book."""
         leader = self._store.get(Leader, leader_key(row.leader))
@@ -162,7 +174,7 @@ class DecideGroup:
             exit_debt=position.exit_debt,
             market=self._market(row) if worth_asking else None,
             book=None,
-            backfill=leader is not None and _is_history(group, leader),
+            backfill=leader is not None and is_history(group, leader),
             sell_only=leader is not None and leader.state == "sell_only",
             not_before=row.ts_due,
             health=self._source_health() if row.side == "BUY" else None,
@@ -207,39 +219,6 @@ class DecideGroup:
         """Whether the head of the line waited long enough for the venue's answer."""
         return waited_enough(self._clock, row.ts_due)
 
-    def _attempt(
-        self,
-        head: Head,
-        row: Work,
-        group: Group,
-        minted: str,
-        decision: Decision,
-        order: Order | None,
-        market: Market | None,
-    ) -> Attempt:
-        now = self._clock.now_ms()
-        schedule = market.fee if market else FeeSchedule()
-        return Attempt(
-            attempt_id=minted,
-            group_id=group.group_id,
-            portfolio_id=head.portfolio_id,
-            epoch=head.epoch,
-            leader=row.leader,
-            token_id=row.token_id,
-            side=row.side,
-            ts_opened=group.opened,
-            decision=decision,
-            status="SUBMITTED" if order else "SKIPPED",
-            reasons=decision.reasons,
-            order=order,
-            fee_schedule=schedule,
-            reserved=reservation(order, schedule) if order else 0,
-            outcome=None,
-            ran_at=now,
-            late_by_ms=max(0, now - row.ts_due),
-            stress=() if order else self._missed(row, decision),
-        )
-
     def _missed(self, row: Work, decision: Decision) -> tuple[StressPoint, ...]:
         """What a rejected signal would have met, where its book was recorded."""
         if not self._previews or not decision.segment:
@@ -255,80 +234,15 @@ class DecideGroup:
     ) -> list[Write]:
         """One commit: the attempt, the head, the work row moved on, and what a sell holds back."""
         order = attempt.order
-        writes: list[Write] = [
-            Put(
-                replace(
-                    head,
-                    reserved=head.reserved + attempt.reserved,
-                    attempts=head.attempts + 1,
-                    executed=head.executed + (1 if order else 0),
-                    skipped=head.skipped + (0 if order else 1),
-                    spending=_spending(head, attempt),
-                )
-            ),
-            Put(attempt),
-            Delete(key_of(row), row.version),
-        ]
-        if order:
-            moved = replace(
-                row,
-                kind="attempt",
-                ref=attempt.attempt_id,
-                ts_due=order.ts_placed,
-                ts_decided=attempt.decision.ts_decided,
-                reserved=attempt.reserved,
-                version=0,
-            )
-            writes.append(Put(moved))
-            if order.side == "SELL":
-                # The order takes over what was owed; below its step something stays owed.
-                held_back = replace(
-                    position,
-                    reserved=position.reserved + order.shares,
-                    exit_debt=owed(inputs) - order.shares,
-                )
-                writes.append(Put(_tried(held_back, row)))
-        elif row.kind == "exit" or _stays_owed(row, attempt, inputs):
-            writes.append(Put(_tried(replace(position, exit_debt=owed(inputs)), row)))
+        after, moved, later = decided(head, row, attempt, position, inputs)
+        writes: list[Write] = [Put(after), Put(attempt), Delete(key_of(row), row.version)]
+        writes += [Put(record) for record in (later, moved) if record]
         if order is None:
             writes += counting(self._store, attempt)
         return writes
-
-
-def _spending(head: Head, attempt: Attempt) -> Spending:
-    """What the head has spent, with all that a new BUY may cost before fees."""
-    order = attempt.order
-    if order is None or order.side == "SELL":
-        return head.spending
-    return head.spending.spent(attempt.decision.ts_decided, order.cash)
-
-
-def _stays_owed(row: Work, attempt: Attempt, inputs: Inputs) -> bool:
-    """Whether a skipped SELL is one that we could not make, not one that asks nothing of us."""
-    is_ours = row.side == "SELL" and inputs.held > 0
-    return is_ours and bool(_OWED_AFTER_SKIP & set(attempt.reasons))
-
-
-def _tried(position: Position, row: Work) -> Position:
-    """The position after a SELL of it was decided: tries in a row are those without the leader."""
-    exits = position.exits + 1 if row.kind == "exit" else 0
-    return replace(position, ts_exit=row.ts_due, exits=exits)
 
 
 def _placed_by(inputs: Inputs) -> int:
     """Until when a group's tape was asked for as it opened: delays of the venue come on top."""
     rules, group = inputs.rules, inputs.group
     return group.opened + settle_ms(rules, 0) + group.confirm_ms
-
-
-def _is_history(group: Group, leader: Leader) -> bool:
-    """Whether the group is older than the following, or part of holdings read before it was seen.
-
-    Ingestion keeps history out of groups by wallet; nothing that is history for every wallet is
-    copied should it ever fail to. What he bought while he was only sold is not copied either.
-    """
-    read = [wallet_as_of(leader, wallet) for wallet in leader.wallets]
-    in_holdings = all(ts is not None and group.ts_block <= ts < group.opened for ts in read)
-    too_old = all(group.ts_block < wallet_start(leader, wallet) for wallet in leader.wallets)
-    unwanted = group.side == "BUY" and group.ts_block < leader.buys_from // 1000 * 1000
-    return too_old or in_holdings or unwanted

@@ -6,18 +6,18 @@ remainder rests comes back at its expiry, or earlier when a decision on its toke
 
 from __future__ import annotations
 
+import logging
+
 from chalicelib.domain.consumption import Consumed, Taken, remembered
 from chalicelib.domain.errors import Conflict, Permanent
 from chalicelib.domain.lane import Attempt, Work
-from chalicelib.domain.ledger import Entry
-from chalicelib.domain.money import price_nearest
-from chalicelib.domain.paper_order import Order, Outcome, Slice, resting_reservation, unplaced
+from chalicelib.domain.lane_effects import applied, released, unspent
+from chalicelib.domain.paper_order import Order, Outcome, unplaced
 from chalicelib.domain.pause import paused_after, paused_at
-from chalicelib.domain.portfolio import Head, Position, apply_entry
+from chalicelib.domain.portfolio import Head
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.records import replace
 from chalicelib.domain.risk import Spending
-from chalicelib.domain.slippage import slippage
 from chalicelib.domain.stress import REACH_MS, StressDue, StressPoint, stress
 from chalicelib.keyspace import attempt_key, consumed_key, key_of
 from chalicelib.ports import Delete, ExecutionAdapter, Metrics, Put, Store, Write, stored
@@ -25,6 +25,8 @@ from chalicelib.services.count_attempts import counting
 from chalicelib.services.portfolios import position_of
 from chalicelib.services.tape_reading import TapeReader
 from chalicelib.services.venue_book import VENUE_WAIT_MS_MAX
+
+_log = logging.getLogger(__name__)
 
 
 class ExecuteAttempt:
@@ -122,7 +124,7 @@ class ExecuteAttempt:
                     head,
                     reserved=head.reserved - attempt.reserved,
                     resting=resting,
-                    spending=_unspent(head.spending, attempt, attempt.order, spent),
+                    spending=unspent(head.spending, attempt, attempt.order, spent),
                 )
             ),
             Put(ended),
@@ -131,7 +133,7 @@ class ExecuteAttempt:
         if attempt.side == "SELL":
             left = attempt.order.shares - sum(part.shares for part in filled)
             position = position_of(self._store, head, row.token_id, row.leader)
-            writes.append(Put(_released(position, left, left)))
+            writes.append(Put(released(position, left, left)))
         return writes
 
     def _attempt(self, head: Head, row: Work) -> Attempt | None:
@@ -172,34 +174,26 @@ class ExecuteAttempt:
         outcome = attempt.outcome
         if outcome is None:
             raise Conflict("the attempt has no outcome yet")
-        before = position = position_of(self._store, head, row.token_id, row.leader)
-        writes: list[Write] = []
-        fresh = outcome.slices[attempt.applied :]
-        for number, part in enumerate(fresh, start=attempt.applied):
-            for entry in _entries(head, attempt, order, number, part):
-                head, position = apply_entry(head, position, entry)
-                writes.append(Put(entry))
-        if order.side == "SELL":
-            sold = sum(part.shares for part in fresh)
-            position = replace(position, reserved=position.reserved - sold)
-            if not outcome.rests:
-                left = order.shares - outcome.shares
-                position = _released(position, left, left)
-        if position != before:
-            writes.append(Put(position))
-        after = _after(attempt, order, outcome)
+        before = position_of(self._store, head, row.token_id, row.leader)
+        done = applied(head, row, attempt, order, outcome, before)
+        writes: list[Write] = [Put(entry) for entry in done.entries]
+        if done.position != before:
+            writes.append(Put(done.position))
         writes += [
-            Put(_moved(head, row, attempt, after, outcome)),
-            Put(after),
+            Put(done.head),
+            Put(done.attempt),
             *self._remembered(head, row, outcome),
             *self._stress_due(head, attempt, order, outcome),
-            *self._row_moved(row, order, outcome, after.reserved),
+            *self._row_moved(row, order, done.row),
         ]
         if not outcome.rests:
-            writes += counting(self._store, after)
+            writes += counting(self._store, done.attempt)
         self._store.commit(writes)
         if outcome.status != attempt.status:
             self._metrics.count(f"attempts_{outcome.status.lower()}")
+        ids = {"group_id": attempt.group_id, "attempt_id": attempt.attempt_id}
+        told = {"status": outcome.status, "entries": [entry.reference for entry in done.entries]}
+        _log.info("attempt entered", extra={"portfolio_id": head.portfolio_id, **ids, **told})
 
     def _remembered(self, head: Head, row: Work, outcome: Outcome) -> list[Write]:
         """What the order took from the book, for the portfolio's later orders."""
@@ -221,14 +215,12 @@ class ExecuteAttempt:
         due = until + VENUE_WAIT_MS_MAX
         return [Put(StressDue(head.portfolio_id, head.epoch, attempt.attempt_id, decided, due))]
 
-    def _row_moved(self, row: Work, order: Order, outcome: Outcome, reserved: int) -> list[Write]:
-        if not outcome.rests:
+    def _row_moved(self, row: Work, order: Order, later: Work | None) -> list[Write]:
+        if later is None:
             return [Delete(key_of(row), row.version)]
         if row.kind == "resting":
-            return [] if reserved == row.reserved else [Put(replace(row, reserved=reserved))]
+            return [] if later == row else [Put(later)]
         self._tapes.request(order.token_id, order.ts_placed, order.ts_expiry)
-        due = order.ts_expiry
-        later = replace(row, kind="resting", ts_due=due, reserved=reserved, version=0)
         return [Delete(key_of(row), row.version), Put(later)]
 
 
@@ -239,86 +231,3 @@ def _with_fills(order: Order, spending: Spending) -> Order:
     """
     now = spending.at(order.ts_placed)
     return replace(order, spent=replace(order.spent, hour=now.hour, fills=now.fills))
-
-
-def _after(attempt: Attempt, order: Order, outcome: Outcome) -> Attempt:
-    """The attempt once its outcome so far is in the ledger."""
-    decision, filled = attempt.decision, outcome.shares
-    vwap = price_nearest(outcome.cash, filled) if filled else None
-    fared = None
-    if vwap is not None:
-        fared = slippage(order.side, vwap, decision.leader_price, decision.mid, outcome.best)
-    return replace(
-        attempt,
-        status=outcome.status,
-        reasons=outcome.reasons,
-        reserved=resting_reservation(order, filled) if outcome.rests else 0,
-        applied=len(outcome.slices),
-        vwap=vwap,
-        slippage=fared,
-    )
-
-
-def _moved(head: Head, row: Work, before: Attempt, after: Attempt, outcome: Outcome) -> Head:
-    """The head with what is still held back, counting how an attempt that is over ended."""
-    held = replace(
-        head,
-        reserved=head.reserved + after.reserved - before.reserved,
-        spending=_spending(head.spending, before, outcome),
-    )
-    if outcome.rests:
-        return replace(held, resting=held.resting + (row.kind == "attempt"))
-    return replace(
-        held,
-        resting=held.resting - (row.kind == "resting"),
-        filled=held.filled + (outcome.status == "FILLED"),
-        partial=held.partial + (outcome.status == "CANCELLED"),
-        no_fill=held.no_fill + (outcome.status == "SKIPPED"),
-    )
-
-
-def _spending(spending: Spending, before: Attempt, outcome: Outcome) -> Spending:
-    """With the fills that are new; what the order was counted for and did not cost is given back.
-
-    A BUY counts with all it may cost from its decision on.
-    """
-    for part in outcome.slices[before.applied :]:
-        spending = spending.filled(part.ts, 1)
-    if outcome.rests or before.order is None:
-        return spending
-    return _unspent(spending, before, before.order, outcome.cash)
-
-
-def _unspent(spending: Spending, attempt: Attempt, order: Order, cash: int) -> Spending:
-    """Without what a BUY that is over was counted for beyond the `cash` it cost."""
-    if order.side == "SELL":
-        return spending
-    return spending.spent(attempt.decision.ts_decided, cash - order.cash)
-
-
-def _released(position: Position, reserved: int, unsold: int) -> Position:
-    """The position once `reserved` shares of a sell are free again, `unsold` still owed."""
-    left = position.reserved - reserved
-    debt = max(0, min(position.exit_debt + unsold, position.shares - left))
-    return replace(position, reserved=left, exit_debt=debt)
-
-
-def _entries(head: Head, attempt: Attempt, order: Order, number: int, part: Slice) -> list[Entry]:
-    """The fill entry of a slice and, where a fee is due, its fee entry."""
-    sign = 1 if order.side == "BUY" else -1
-    fill = Entry(
-        portfolio_id=head.portfolio_id,
-        epoch=head.epoch,
-        seq=head.entries,
-        kind="TRADE_FILL",
-        reference=f"{attempt.attempt_id}:{number}",
-        token_id=attempt.token_id,
-        leader=attempt.leader,
-        shares=sign * part.shares,
-        cash=-sign * part.cash,
-        ts_effective=part.ts,
-        order=number,
-    )
-    if part.fee == 0:
-        return [fill]
-    return [fill, replace(fill, seq=head.entries + 1, kind="FEE", shares=0, cash=-part.fee)]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from chalicelib.domain.group import Group
-from chalicelib.domain.leader_notionals import LeaderNotionals, rank_of, with_notional
-from chalicelib.domain.records import replace
+from chalicelib.domain.leader_notionals import LeaderNotionals, is_ranked, ranked_among
 from chalicelib.keyspace import leader_notionals_key
 from chalicelib.ports import Put, Store, Write
 
@@ -12,13 +11,11 @@ from chalicelib.ports import Put, Store, Write
 def ranked(store: Store, group: Group) -> tuple[Group, list[Write]]:
     """The group with its rank, and what goes into the commit that closes it.
 
-    Only BUYs are ranked: the filter looks at nothing else, and how much a sell brings depends on
-    what he held. What the chain took back completely leaves no trace.
+    What the chain took back completely leaves no trace.
     """
-    if group.side == "SELL" or group.retracted:
+    if not is_ranked(group):
         return group, []
     key = leader_notionals_key(group.leader)
     known = store.get(LeaderNotionals, key) or LeaderNotionals(group.leader)
-    ts, cash = group.ts_decided, group.net_cash
-    rank = rank_of(known, ts, cash)
-    return replace(group, rank=rank), [Put(with_notional(known, ts, cash))]
+    closed, after = ranked_among(known, group)
+    return closed, [Put(after)]

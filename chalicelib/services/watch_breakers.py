@@ -6,11 +6,15 @@ from chalicelib.domain.breakers import Breakers, observed, open_breakers
 from chalicelib.domain.errors import Conflict
 from chalicelib.domain.portfolio import Head
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.records import replace
+from chalicelib.domain.risk import DAY_MS
 from chalicelib.keyspace import breakers_key
 from chalicelib.ports import Metrics, Put, Require, Rules, Store, Write
 from chalicelib.services.snapshot_portfolios import latest_snapshots
 
 ROUNDS_MAX = 5
+QUIET_MS = 300_000
+"""An equity that changes nothing is stored this often, and always this close to midnight."""
 
 
 def breakers_of(store: Store, head: Head) -> Breakers:
@@ -30,6 +34,8 @@ class WatchBreakers:
     def __call__(self, head: Head, equity: int, ts: int) -> tuple[Reason, ...]:
         """Store what the equity (micros) at `ts` means; the breakers that are open then.
 
+        What only moves the last equity is stored every QUIET_MS, and each time before a day ends,
+        since a day and a week open with the last one before them.
         The equity must be that of one moment: nothing here requires the head. Raises Conflict when
         others keep storing, Retryable when the store cannot answer.
         """
@@ -40,7 +46,7 @@ class WatchBreakers:
             before = breakers_of(self._store, head)
             after = observed(before, equity, ts, rules, minute)
             try:
-                if after != before:
+                if _is_worth_storing(before, after):
                     self._store.commit([Put(after)])
             except Conflict:
                 continue
@@ -70,6 +76,14 @@ class WatchBreakers:
 def is_news(before: Breakers, after: Breakers) -> bool:
     """Whether a decision stores what it saw: the first equity, and a breaker that opened."""
     return before.version == 0 or _times(after) != _times(before)
+
+
+def _is_worth_storing(before: Breakers, after: Breakers) -> bool:
+    if after == before:
+        return False
+    quiet = replace(after, ts=before.ts, equity=before.equity, ts_high=before.ts_high)
+    is_due = after.ts - before.ts >= QUIET_MS or DAY_MS - after.ts % DAY_MS <= QUIET_MS
+    return is_due or quiet != before
 
 
 def _times(breakers: Breakers) -> tuple[int, int, int]:

@@ -75,6 +75,14 @@ def test_every_answer_is_the_same(whole: Segment, moments: list[int]) -> None:
         if one.covers(NOW_MS, ts):
             assert other.prints_between(NOW_MS, ts) == one.prints_between(NOW_MS, ts)
             assert other.changes_between(NOW_MS, ts) == one.changes_between(NOW_MS, ts)
+            changed = {(c.side, c.price) for c in one.changes_between(NOW_MS, ts)}
+            for side, price in changed | {("BUY", 10_000), ("SELL", 30_000)}:
+                was_set = (side, price) in changed
+                assert other.was_set(side, price, NOW_MS, ts) == was_set
+                assert one.was_set(side, price, NOW_MS, ts) == was_set
+        else:
+            assert not one.was_set("BUY", 10_000, NOW_MS, ts)
+            assert not other.was_set("BUY", 10_000, NOW_MS, ts)
 
 
 @given(segments())

@@ -27,6 +27,7 @@ from chalicelib.domain.market_lists import MarketLists
 from chalicelib.domain.market_sync import DigestPage, SyncState
 from chalicelib.domain.performance import LeaderCounts
 from chalicelib.domain.portfolio import Head, Position
+from chalicelib.domain.reconciliation import Reconciliation
 from chalicelib.domain.registry import (
     AuditRow,
     CatchUp,
@@ -219,6 +220,13 @@ PLACES = [
     ),
     (SET_DECISION, "portfolio", "main/global#2", "set#1795000000000#e1/5/5/0"),
     (LedgerCheck("main/global", 2, 1, 1, 1), "registry", "ledger_checks", "main/global#2"),
+    (Reconciliation("recent", 1, 2, 3), "registry", "reconciliation", "-"),
+    (
+        Reconciliation(LEADER, 1, NOW_MS, 3),
+        "activity",
+        f"reconciliations#{LEADER}",
+        "1795000000000",
+    ),
     (LedgerPass("main/global", 2, 1, "", HEAD, ""), "registry", "ledger_passes", "main/global#2"),
     (
         TapeSegment(YES, "w1", NOW_MS, NOW_MS + 1, True, False, "d", ""),
