@@ -16,6 +16,7 @@ from chalicelib.domain.lane import Attempt
 from chalicelib.domain.ledger import digest
 from chalicelib.domain.portfolio import Head, Position, positions_value
 from chalicelib.replay.played import Played
+from chalicelib.services.record_period import over_at
 from chalicelib.services.recordings import Recording
 
 MISMATCHES_MAX = 1_000
@@ -118,7 +119,8 @@ def compare(recording: Recording, played: Played) -> tuple[int, list[Mismatch]]:
     """How many differences there are, and the first MISMATCHES_MAX of them.
 
     Every recorded attempt is compared with the one that was recomputed, and every ledger's digest.
-    A recording without attempts and closing digests has nothing to compare.
+    A recording without attempts and closing digests has nothing to compare; of one that ends while
+    orders are open only what was over by then is compared.
     """
     found: list[Mismatch] = []
     total = 0
@@ -132,13 +134,16 @@ def compare(recording: Recording, played: Played) -> tuple[int, list[Mismatch]]:
 def _differences(recording: Recording, played: Played) -> Iterator[Mismatch]:
     if recording.attempts:
         made = {a.attempt_id: a for ref in played.refs for a in played.left.attempts(ref)}
+        header = recording.header
         for told in sorted(recording.attempts, key=lambda a: (a.ran_at, a.attempt_id)):
             again = made.pop(told.attempt_id, None)
+            if not header.quiet and over_at(told) > header.ts_until:
+                continue
             if again is None:
                 yield Mismatch(f"attempt {told.attempt_id}", "", "decided", "never decided")
             else:
                 yield from _apart(f"attempt {told.attempt_id}", told, again)
-        for extra in sorted(made):
+        for extra in sorted(made) if header.quiet else ():
             yield Mismatch(f"attempt {extra}", "", "never decided", "decided")
     refs = {ref.portfolio_id: ref for ref in played.refs}
     for closing in recording.header.closing:

@@ -52,6 +52,8 @@ ATTEMPTS_MAX = 500_000
 LOOK_BACK_MS = 125_000
 """How far before a decision books are recorded: what earlier orders took may have come back."""
 LOOK_AHEAD_MS = 16_000
+LATER_MS = DAY_MS
+"""How long after a period evidence of its trades may have come."""
 SETTLED_MS = 10_000
 """After its last fill an attempt may take this long to be over."""
 
@@ -70,8 +72,8 @@ def record_period(
 ) -> Recording:
     """Everything about the evidence that came in a period.
 
-    Both ends move inwards to moments at which no order was open, where there are any: such a period
-    stands for itself. With `groups_max` it begins later, so that it has at most so many groups.
+    Its end moves back to a moment at which no order was open, unless that would leave out most of
+    it: only a period that ends so has ledgers to be reproduced. With `groups_max` it begins later, so that it has at most so many groups.
     It is never longer than DAYS_MAX. Raises InvalidInput for a period that ends before it begins or
     has too much in it, Retryable.
     """
@@ -101,13 +103,15 @@ def record_period(
     changes = list(_set_changes(store, recording.inputs))
     lists = _all(store, MarketLists, "registry", "market_lists", "", "\U0010ffff")
     recording.opening += [*changes, *leaders(store), *lists]
-    trades = _trades(store, arrivals)
+    later = _arrivals(store, Period(period.ts_until, period.ts_until + LATER_MS))
+    trades = _trades(store, arrivals, later)
     recording.opening += [trade for trade in trades.values() if trade.version < 0]
     closing = []
     for ref in refs:
         mine = [a for a in attempts if a.portfolio_id == ref.portfolio_id]
         closing.append(_ledger(store, recording, ref, period, mine, trades))
-    recording.header = replace(recording.header, closing=tuple(closing))
+    if period.quiet:
+        recording.header = replace(recording.header, closing=tuple(closing))
     recording.opening += list(_last_groups(store, attempts, period))
     recording.facts = _facts(store, arrivals, attempts)
     recording.configs = _configs(store, arrivals, attempts)
@@ -165,7 +169,7 @@ def _later(attempts: Sequence[Attempt], ts_from: int, groups_max: int) -> int:
 def _busy(attempts: Iterable[Attempt]) -> list[tuple[int, int]]:
     """The stretches in which anything was open, in order, none touching another."""
     busy: list[tuple[int, int]] = []
-    for start, end in sorted((a.ts_opened - 5_000, _over(a)) for a in attempts):
+    for start, end in sorted((a.ts_opened - 5_000, over_at(a)) for a in attempts):
         if busy and start <= busy[-1][1]:
             busy[-1] = (busy[-1][0], max(busy[-1][1], end))
         else:
@@ -173,7 +177,8 @@ def _busy(attempts: Iterable[Attempt]) -> list[tuple[int, int]]:
     return busy
 
 
-def _over(attempt: Attempt) -> int:
+def over_at(attempt: Attempt) -> int:
+    """When nothing could happen to the attempt any more, in milliseconds."""
     if attempt.outcome is None:
         expiry = attempt.order.ts_expiry if attempt.order else 0
         return max(attempt.ran_at, expiry) + SETTLED_MS
@@ -182,12 +187,17 @@ def _over(attempt: Attempt) -> int:
 
 
 def _quiet(attempts: Sequence[Attempt], ts_from: int, ts_until: int) -> Period:
-    """The period between moments at which nothing was open; as it was where there are none."""
+    """The period up to a moment at which nothing was open.
+
+    As it was asked for where that would leave out more than half of the attempts: where somebody
+    always trades, nothing is ever quiet.
+    """
     busy = _busy(attempts)
-    first, last = ts_from, ts_until
-    if busy and busy[-1][1] > ts_until:
-        last = busy[-1][0]
-    return Period(first, last) if first < last else Period(ts_from, ts_until, quiet=False)
+    last = busy[-1][0] if busy and busy[-1][1] > ts_until else ts_until
+    kept = sum(attempt.ts_opened < last for attempt in attempts)
+    if ts_from < last and 2 * kept >= len(attempts):
+        return Period(ts_from, last)
+    return Period(ts_from, ts_until, quiet=False)
 
 
 def _arrivals(store: Store, period: Period) -> Iterator[Arrival]:
@@ -209,11 +219,19 @@ def _settings(store: Store) -> tuple[tuple[str, str], ...]:
     return tuple((row.scope, row.text) for row in rows if row.scope != "system")
 
 
-def _trades(store: Store, arrivals: Sequence[Arrival]) -> dict[str, Trade]:
-    """The period's trades by id: with version 0 new ones, with -1 as they were before it."""
+def _trades(
+    store: Store, arrivals: Iterable[Arrival], later: Iterable[Arrival]
+) -> dict[str, Trade]:
+    """The period's trades by id: with version 0 new ones, with -1 as they were before it.
+
+    What came after the period, in `later`, is no part of what they were before it either.
+    """
     by_trade: dict[str, list[Arrival]] = {}
     for arrival in arrivals:
         by_trade.setdefault(arrival.trade_id, []).append(arrival)
+    for arrival in later:
+        if arrival.trade_id in by_trade:
+            by_trade[arrival.trade_id].append(arrival)
     trades: dict[str, Trade] = {}
     for trade_id, brought in by_trade.items():
         now = store.get(Trade, trade_key(trade_id))
@@ -223,7 +241,7 @@ def _trades(store: Store, arrivals: Sequence[Arrival]) -> dict[str, Trade]:
 
 
 def _before(store: Store, now: Trade, brought: Sequence[Arrival]) -> Trade:
-    """The trade without what the period brought; its fills count its earlier increments."""
+    """The trade without what the period and later times brought; its fills count its earlier increments."""
     messages = [a.message for a in brought if a.message]
     legs = {(item.leg.block_hash, item.leg.log_index) for m in messages for item in m.chain}
     rows = {(row.shares, row.price_e10) for m in messages for item in m.api for row in item.rows}
@@ -286,7 +304,9 @@ def _ledger(
     first = min(places, default=len(entries))
     last = max(places, default=first - 1) + 1
     mine = entries[first:last]
-    recording.entries += [entry for entry in mine if not recomputed(entry)]
+    recording.entries += [
+        entry for entry in mine if not recomputed(entry) and (period.quiet or given(entry))
+    ]
     recording.opening += _opened(store, ref, entries[:first], attempts, period)
     return Closing(ref.portfolio_id, len(mine), digest(mine))
 

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from chalicelib.adapters.stored_rules import GLOBAL, store_settings
 from chalicelib.domain.decision import Inputs
 from chalicelib.domain.errors import InvalidInput
+from chalicelib.domain.identifiers import trade_id
 from chalicelib.domain.lane import Attempt
 from chalicelib.domain.ledger import digest
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.registry import SettingsRow
+from chalicelib.domain.trade import Trade
 from chalicelib.domain.witness import Arrival, BookSnapshot, Seen, Witness
-from chalicelib.keyspace import arrivals_pk, day, snapshots_pk
+from chalicelib.keyspace import arrivals_pk, day, snapshots_pk, trade_key
 from chalicelib.ports import Put
 from chalicelib.replay.files import read_recording, write_recording
 from chalicelib.replay.last import replay_last
@@ -42,6 +44,7 @@ from tests.workflow.harness import (
     leg,
     market,
     row,
+    tx,
 )
 from tests.workflow.taped import TapedSystem
 
@@ -219,17 +222,54 @@ def test_a_period_from_the_middle_stands_for_itself() -> None:
 
 def test_a_period_ends_where_nothing_was_open() -> None:
     system = Restless()
-    system.services.ingest(
-        chain([leg(4_000 * M, 515_000, ts_block=T0 + 9_000)], ts_seen=T0 + 10_000)
-    )
-    system.clock.advance(1_000)
-    system.run_workflows()
-    until = system.attempts()[0].decision.ts_decided + 100
-    recording = record_period(system.store, 0, until)
-    assert recording.header.ts_until < system.attempts()[0].ts_opened
-    assert recording.attempts == []
+    act(system, [("buy", LEADER, TOKEN, 3_000, 2_000)])
+    system.clock.advance(HOUR)
+    since = system.clock.now_ms()
+    act(system, [("buy", OTHER, TOKEN, 2_000, 2_000)], first=11)
+    last = max(system.attempts(), key=lambda a: a.ts_opened)
+    assert last.ts_opened > since - 1_000
+    recording = record_period(system.store, 0, last.decision.ts_decided + 100)
+    assert recording.header.quiet
+    assert 0 < len(recording.attempts) < len(system.attempts())
+    assert since - HOUR < recording.header.ts_until <= last.ts_opened
+    assert_reproduced(recording)
     with pytest.raises(InvalidInput, match="until"):
         record_period(system.store, 5, 4)
+
+
+def test_a_period_that_is_never_quiet_is_kept_and_what_was_over_compared() -> None:
+    system = Restless()
+    act(system, [("buy", LEADER, TOKEN, 3_000, 2_000), ("buy", OTHER, TOKEN, 2_000, 2_000)])
+    first, *_, last = sorted(system.attempts(), key=lambda a: a.ts_opened)
+    until = last.decision.ts_decided + 100
+    recording = record_period(system.store, first.ts_opened - 1, until)
+    assert not recording.header.quiet
+    assert recording.header.ts_until == until
+    assert len(recording.attempts) == len(system.attempts())
+    assert recording.header.closing == ()
+    assert_reproduced(recording)
+    # What was over by then is compared: a figure that was changed there is found.
+    late = replace(recording.header, ts_until=until + HOUR)
+    wrong = replace(recording.attempts[0], vwap=1)
+    recording.header, recording.attempts[0] = late, wrong
+    _, found = compare(recording, Player(recording).play())
+    assert [mismatch.field for mismatch in found] == ["vwap"]
+
+
+def test_what_came_after_a_period_was_not_known_before_it() -> None:
+    system = Restless()
+    act(system, [("buy", LEADER, TOKEN, 3_000, 2_000)])
+    until = system.clock.now_ms() + 60_000
+    system.clock.advance(90_000)
+    # The Data API shows the same trade once the period is over.
+    shown = row(3_000 * M, 515_000, ts_block=T0 + 8_500)
+    system.services.ingest(api([shown], ts_seen=system.clock.now_ms()))
+    trade = system.store.get(Trade, trade_key(trade_id(LEADER, tx(1), TOKEN, "BUY")))
+    assert trade and trade.rows and trade.legs
+    recording = record_period(system.store, 0, until)
+    assert recording.header.quiet
+    assert recording.attempts
+    assert_reproduced(recording)
 
 
 def test_what_was_tampered_with_is_found() -> None:
