@@ -9,8 +9,12 @@ MODE ?=
 SECONDS ?= 300
 SEED ?= 7
 BRIEF ?=
+MINUTES ?= 60
 BIN := .venv/bin
 
+STAGE ?=
+OPTIONS ?=
+.PHONY: plan deploy destroy audit
 .PHONY: help setup run demo soak test test-all check format lock clean
 
 help:
@@ -18,7 +22,12 @@ help:
 	@echo "make demo     a bounded run with verdict FILLS=$(FILLS) ENGINE=embedded|aws MODE=api|polygon|both"
 	@echo "make soak     all faults at random       SECONDS=$(SECONDS) SEED=$(SEED) BRIEF=1"
 	@echo "make test     all tests, both engines    (make test-all adds the long ones)"
+	@echo "make deploy   show the plan, then bring a stage up   STAGE=prod OPTIONS=\"--build-watcher --spot\""
+	@echo "make destroy  take a stage down                      STAGE=prod OPTIONS=--delete-data"
+	@echo "make plan     what make deploy would do              STAGE=prod"
+	@echo "make audit    known vulnerabilities of what is shipped"
 	@echo "make check    format, lint, types, import contract, templates"
+	@echo "make cost     what a month costs on AWS  MINUTES=$(MINUTES) (of each counted hour)"
 	@echo "make setup    only prepare .venv and the Node parts"
 
 setup: .venv/ready tests/browser/node_modules/ready tests/chain/node_modules/ready
@@ -41,6 +50,11 @@ demo: .venv/ready
 soak: .venv/ready
 	@exec $(BIN)/python -m infra.local soak --seconds "$(SECONDS)" --seed "$(SEED)" $(if $(BRIEF),--brief)
 
+# An hour without fills, with 100 and with 200 of them; fewer minutes have as many fewer fills.
+.PHONY: cost
+cost: .venv/ready
+	@exec $(BIN)/python -m bench.cost --minutes "$(MINUTES)"
+
 test: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
@@ -52,8 +66,21 @@ check: .venv/ready
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy --strict chalicelib
 	@$(BIN)/lint-imports
-	@$(BIN)/cfn-lint infra/base.yaml infra/app.yaml
+	@$(BIN)/cfn-lint infra/base.yaml infra/app.yaml infra/edge.yaml
 	@$(BIN)/statelint stepfunctions/*.asl.json
+
+# Options: python -m infra.deploy --help. What is not given again stays as it is.
+plan deploy destroy: .venv/ready
+	@test -n "$(STAGE)" || { echo "which stage? make $@ STAGE=dev" >&2; exit 2; }
+	@$(BIN)/python -m infra.deploy $(subst destroy,down,$(subst deploy,up,$@)) --stage "$(STAGE)" $(OPTIONS)
+
+# Needs pypi.org: a mirror without advisories would find nothing wrong, so what cannot be looked up
+# is a failure.
+audit: .venv/ready
+	@test -x build/audit/bin/pip-audit || { $(BIN)/python -m venv build/audit \
+		&& build/audit/bin/pip install --quiet pip-audit; }
+	@build/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		-r requirements.txt -r requirements/watcher.txt
 
 format: .venv/ready
 	@$(BIN)/ruff format .

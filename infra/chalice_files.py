@@ -21,7 +21,6 @@ VENUE_URLS = {
     "DATA_API_URL": "https://data-api.polymarket.com",
     "GAMMA_API_URL": "https://gamma-api.polymarket.com",
     "CLOB_API_URL": "https://clob.polymarket.com",
-    "POLYGON_HTTP_URL": "https://polygon.drpc.org",
 }
 
 

@@ -1,11 +1,12 @@
 """Bring a stage up or down with one command.
 
-    python -m infra.deploy up   --stage dev [--watcher-image IMAGE] [--alarm-email ADDRESS]
+    python -m infra.deploy up   --stage dev [--build-watcher | --watcher-image IMAGE] [--spot] …
     python -m infra.deploy down --stage dev [--delete-data]
     python -m infra.deploy plan --stage dev
 
-`up` is base stack, then Chalice, then app stack. Every step recognises what is already there, so
-after a failure the same command goes on from where it stopped.
+`up` shows its plan and then puts up: secrets, base stack, watcher image, Chalice's functions, app
+stack, edge. Every step recognises what is already there, so after a failure the same command goes
+on from where it stopped. What is not given again stays as it is.
 """
 
 import argparse
@@ -14,10 +15,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -28,10 +30,15 @@ from botocore.exceptions import (
     NoRegionError,
 )
 
+from chalicelib.adapters.node_addresses import HTTP_NAME, WS_NAME
+from infra import image, plan, site
 from infra.chalice_files import PROJECT_ROOT, assemble
 from infra.chalice_state import ChaliceState
 from infra.functions import APP_NAME, FUNCTIONS
+from infra.node import FREE_HTTP_ADDRESS, SECRET_VARIABLES, NodeAddresses
+from infra.session_keys import rotate
 from infra.stacks import StackFailed, Stacks
+from infra.templates import declared, text
 from infra.vendor import vendor
 from infra.workflow import WorkflowInvalid, render_workflow
 
@@ -42,12 +49,16 @@ HOW_TO_GO_ON = (
     "Nothing needs to be undone by hand. Correct the cause and run the same command again: "
     "finished steps are recognised and the rest goes on."
 )
-PROTECTED_TABLES = ("portfolio", "audit")
+PROTECTED_TABLES = ("registry", "activity", "portfolio", "audit")
+PARAMETERS_DELETED_AT_ONCE = 10
 POLL_AWS_S = 5.0
 POLL_LOCAL_S = 0.02
+TEMPLATES = ("base", "app", "edge")
+BUDGET_PARAMETER = "MonthlyBudgetUsd"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # No hyphens: `dev` must never match a resource of a stage `dev-two`.
 _STAGE = re.compile(r"[a-z][a-z0-9]{1,15}")
+_GITHUB_IDS = re.compile(r"[1-9][0-9]*(,[1-9][0-9]*)*")
 
 
 class DeployFailed(RuntimeError):
@@ -56,23 +67,37 @@ class DeployFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Target:
-    """Where to deploy what; `environment` is added to every function's environment."""
+    """Where to deploy what.
+
+    `environment` is added to every function's environment and holds no secrets; `parameters` are
+    template parameters by name, `sign_in` settings of sign-in. What is left out stays as it is.
+    """
 
     stage: str
     endpoint_url: str | None = None
     source: Path = PROJECT_ROOT
     build_root: Path = PROJECT_ROOT / "build"
     environment: Mapping[str, str] = field(default_factory=dict)
-    app_parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    sign_in: Mapping[str, str] = field(default_factory=dict)
     watcher_image: str = ""
+    build_watcher: bool = False
     no_watcher: bool = False
-    alarm_email: str = ""
+    edge: bool = True
     with_dependencies: bool = True
     report: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
         if _STAGE.fullmatch(self.stage) is None:
             raise DeployFailed(f"{self.stage!r} is no stage name: 2 to 16 of a-z and 0-9")
+        if secret := sorted(SECRET_VARIABLES & set(self.environment)):
+            raise DeployFailed(
+                f"{secret[0]} is a secret and not for the functions' environment: "
+                f"python -m infra.secrets --stage {self.stage} node/{secret[0].lower()} keeps it"
+            )
+        unknown = set(self.parameters) - set().union(*(declared(text(t)) for t in TEMPLATES))
+        if unknown:
+            raise DeployFailed(f"no template has a parameter {sorted(unknown)[0]}")
 
     @property
     def is_local(self) -> bool:
@@ -91,6 +116,14 @@ class Target:
         return f"{APP_NAME}-{self.stage}-app"
 
     @property
+    def edge_stack(self) -> str:
+        return f"{APP_NAME}-{self.stage}-edge"
+
+    @property
+    def repository(self) -> str:
+        return f"{APP_NAME}-{self.stage}-watcher"
+
+    @property
     def protects_data(self) -> bool:
         return self.stage.startswith("prod")
 
@@ -103,7 +136,7 @@ def check_python(target: Target, version: tuple[int, int] | None = None) -> None
     message = (
         f"This is Python {found[0]}.{found[1]}: Chalice would ask for the runtime "
         f"python{found[0]}.{found[1]}, which AWS no longer accepts for new functions. "
-        "Deploy with Python 3.13."
+        "Deploy with Python 3.13: make clean, then make deploy PYTHON=python3.13."
     )
     if not target.is_local:
         raise DeployFailed(message)
@@ -111,15 +144,20 @@ def check_python(target: Target, version: tuple[int, int] | None = None) -> None
 
 
 class Deployment:
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, run_docker: image.Run = image.run_docker) -> None:
         self.target = target
         self._session = boto3.Session()
-        cloudformation = self._session.client("cloudformation", endpoint_url=target.endpoint_url)
+        self._run_docker = run_docker
+        cloudformation = self._client("cloudformation")
         self.region = cloudformation.meta.region_name
         self._stacks = Stacks(
             cloudformation, POLL_LOCAL_S if target.is_local else POLL_AWS_S, target.report
         )
         self.state = ChaliceState(self._session, target.stage, target.endpoint_url)
+        self._addresses = NodeAddresses(self._client("ssm"), target.stage)
+
+    def _client(self, service: str) -> Any:
+        return self._session.client(service, endpoint_url=self.target.endpoint_url)
 
     @contextmanager
     def _step(self, title: str) -> Iterator[None]:
@@ -130,6 +168,7 @@ class Deployment:
         except (
             StackFailed,
             WorkflowInvalid,
+            image.ImageFailed,
             ClientError,
             BotoCoreError,
             subprocess.SubprocessError,
@@ -140,43 +179,158 @@ class Deployment:
 
     def up(self) -> None:
         check_python(self.target)
-        with self._step("1/3 base stack: tables, queues, log groups"):
-            self._check_watcher_secret()
-            self._put_base()
-        with self._step("2/3 chalice: functions, roles, schedules, API"):
-            self._deploy_chalice()
-        with self._step("3/3 app stack: workflow, event sources, watcher, alarms"):
-            self._put_app()
+        with self._step("1/6 secrets: node addresses, session key"):
+            self._keep_secrets()
+        with self._step("2/6 base stack: tables, queues, image repository, log groups"):
+            self._put("base", self._base_parameters())
+        with self._step("3/6 watcher image"):
+            watcher_image = self._watcher_image(build=self.target.build_watcher)
+            self._check_watcher_secret(watcher_image)
+        with self._step("4/6 chalice: functions, roles, schedules, API"):
+            self._deploy_chalice(watcher_image)
+        with self._step("5/6 app stack: workflow, event sources, watcher, alarms"):
+            self._put("app", self._app_parameters(watcher_image))
+        with self._step("6/6 edge: dashboard and API under one origin"):
+            self._put_edge()
 
     def down(self, delete_data: bool = False) -> None:
-        with self._step("1/3 app stack"):
+        """Remove the stage; a protected one keeps base stack and secrets unless told otherwise."""
+        with self._step("1/5 edge"):
+            if bucket := self._stacks.outputs(self.target.edge_stack).get("SiteBucket"):
+                site.empty(self._client("s3"), bucket)
+            self._stacks.delete(self.target.edge_stack)
+        with self._step("2/5 app stack"):
             self._stacks.delete(self.target.app_stack)
-        with self._step("2/3 chalice"):
+        with self._step("3/5 chalice"):
             self.state.delete_all({function.name for function in FUNCTIONS})
-        with self._step("3/3 base stack"):
+        with self._step("4/5 base stack"):
             if self.target.protects_data and not delete_data:
-                self.target.report(f"  {self.target.base_stack}: kept; --delete-data removes it")
+                self.target.report(
+                    f"  {self.target.base_stack} and the secrets: kept; --delete-data removes them"
+                )
                 return
             self._lift_protection()
             self._stacks.delete(self.target.base_stack)
+        with self._step("5/5 secrets"):
+            self._delete_parameters()
 
     def plan(self) -> None:
         """Say what `up` would do, changing nothing."""
-        check_python(self.target)
-        for stack in (self.target.base_stack, self.target.app_stack):
-            self.target.report(f"stack {stack}: {self._stacks.status(stack) or 'to be created'}")
-        deployed = self.state.function_arns()
-        for function in FUNCTIONS:
-            verb = "update" if function.name in deployed else "create"
-            self.target.report(
-                f"function {function.deployed_name(self.target.stage)}: {verb}, "
-                f"{function.memory_mb} MB, {function.timeout_s} s"
-            )
-        for name in sorted(set(deployed) - {function.name for function in FUNCTIONS}):
+        target = self.target
+        check_python(target)
+        for line in plan.concurrency_lines(lambda: plan.account_limit(self._client("lambda"))):
+            target.report(line)
+        given = {
+            "base": self._base_parameters(),
+            "app": self._app_parameters(self._watcher_image(build=False)),
+            **({"edge": {}} if target.edge else {}),
+        }
+        for template, parameters in given.items():
+            name = self._stack_name(template)
+            asked = {**parameters, **target.parameters}
+            for line in plan.stack_lines(self._stacks, name, text(template), asked):
+                target.report(line)
+        if target.build_watcher:
+            target.report(f"watcher image: {image.content_tag(target.source)}, built unless there")
+        for line in plan.function_lines(self.state.function_arns(), target.stage):
+            target.report(line)
+        for which in (HTTP_NAME, WS_NAME):
+            verb = "kept" if self._addresses.known(which) else "missing"
+            target.report(f"secret {self._addresses.name(which)}: {verb}")
+
+    def plan_down(self, delete_data: bool = False) -> None:
+        """Say what `down` would remove."""
+        keeps = self.target.protects_data and not delete_data
+        for template in reversed(TEMPLATES):
+            name = self._stack_name(template)
+            if self._stacks.status(name) is not None:
+                verb = "keep" if keeps and template == "base" else "delete"
+                self.target.report(f"stack {name}: {verb}")
+        for name in sorted(self.state.function_arns()):
             self.target.report(f"function {name}: delete")
+        self.target.report(f"parameters under {self._root}: {'keep' if keeps else 'delete'}")
+
+    @property
+    def _root(self) -> str:
+        return f"/{APP_NAME}/{self.target.stage}/"
+
+    def _stack_name(self, template: str) -> str:
+        return f"{APP_NAME}-{self.target.stage}-{template}"
+
+    def _put(self, template: str, parameters: Mapping[str, str]) -> None:
+        name, body = self._stack_name(template), text(template)
+        given = {**parameters, **self.target.parameters}
+        self._stacks.put(name, body, plan.wanted(self._stacks, name, body, given))
+
+    def _base_parameters(self) -> dict[str, str]:
+        return {
+            "Stage": self.target.stage,
+            "Protect": "true" if self.target.protects_data else "false",
+        }
+
+    def _keep_secrets(self) -> None:
+        """What the stage needs to know and nobody may read; what is there stays."""
+        self._addresses.adopt(self._address_of_functions, self.target.report)
+        if not self.target.is_local and not self._addresses.known(HTTP_NAME):
+            self._addresses.put(HTTP_NAME, FREE_HTTP_ADDRESS)
+            self.target.report(f"  {self._addresses.name(HTTP_NAME)}: a public node for now")
+        ssm, key = self._client("ssm"), f"{self._root}auth/session_key"
+        if not self.target.is_local and ssm.get_parameters(Names=[key])["InvalidParameters"]:
+            rotate(ssm, self.target.stage)
+            self.target.report(f"  {key}: made")
+        for name, value in self.target.sign_in.items():
+            self._set_plain(name, value)
+
+    def _set_plain(self, name: str, value: str) -> None:
+        """A setting of sign-in that is no secret."""
+        ssm, full = self._client("ssm"), f"{self._root}auth/{name}"
+        found = ssm.get_parameters(Names=[full])["Parameters"]
+        if not found or found[0]["Value"] != value:
+            ssm.put_parameter(Name=full, Value=value, Type="String", Overwrite=True)
+            self.target.report(f"  {full}: {value}")
+
+    def _address_of_functions(self) -> str:
+        """The node's address as earlier versions gave it to the functions."""
+        functions = self._client("lambda")
+        try:
+            found = functions.get_function_configuration(
+                FunctionName=f"{APP_NAME}-{self.target.stage}-sweep"
+            )
+        except functions.exceptions.ResourceNotFoundException:
+            return ""
+        variables = found.get("Environment", {}).get("Variables", {})
+        return str(variables.get("POLYGON_HTTP_URL", ""))
+
+    def _delete_parameters(self) -> None:
+        ssm = self._client("ssm")
+        pages = ssm.get_paginator("get_parameters_by_path").paginate(
+            Path=self._root, Recursive=True
+        )
+        names = [row["Name"] for page in pages for row in page["Parameters"]]
+        for first in range(0, len(names), PARAMETERS_DELETED_AT_ONCE):
+            ssm.delete_parameters(Names=names[first : first + PARAMETERS_DELETED_AT_ONCE])
+
+    def _put_edge(self) -> None:
+        target = self.target
+        if not target.edge:
+            target.report("  none asked for; an existing one stays")
+            return
+        api_ids = self.state.rest_api_ids()
+        if not api_ids:
+            raise StackFailed("the API is not deployed")
+        self._put("edge", {"Stage": target.stage, "ApiId": api_ids[0]})
+        outputs = self._stacks.outputs(target.edge_stack)
+        changed = site.upload(
+            self._client("s3"), outputs["SiteBucket"], target.source / "dashboard"
+        )
+        target.report(f"  dashboard: {len(changed)} files changed")
+        self._set_plain("public_origin", outputs["Origin"])
+        target.report(
+            f"  {outputs['Origin']} (a domain's record points to {outputs['DistributionDomain']})"
+        )
 
     def _lift_protection(self) -> None:
-        dynamodb = self._session.client("dynamodb", endpoint_url=self.target.endpoint_url)
+        dynamodb = self._client("dynamodb")
         for name in PROTECTED_TABLES:
             table = f"{APP_NAME}-{self.target.stage}-{name}"
             try:
@@ -184,18 +338,10 @@ class Deployment:
             except dynamodb.exceptions.ResourceNotFoundException:
                 continue
 
-    def _put_base(self) -> None:
-        template = (PROJECT_ROOT / "infra" / "base.yaml").read_text()
-        parameters = {
-            "Stage": self.target.stage,
-            "Protect": "true" if self.target.protects_data else "false",
-            "AlarmEmail": self.target.alarm_email,
-        }
-        self._stacks.put(self.target.base_stack, template, parameters)
-
-    def _deploy_chalice(self) -> None:
+    def _deploy_chalice(self, watcher_image: str) -> None:
         target = self.target
-        assemble(target.source, target.build, target.stage, self._environment())
+        environment_given = self._environment(watcher_image)
+        assemble(target.source, target.build, target.stage, environment_given)
         if target.with_dependencies:
             vendor(target.source / "requirements.txt", target.build, target.build_root / "cache")
         self.state.write(target.build / ".chalice")
@@ -225,42 +371,48 @@ class Deployment:
             last_line = (run.stdout.strip().splitlines() or ["no output"])[-1]
             raise subprocess.SubprocessError(f"chalice ended with {run.returncode}: {last_line}")
 
-    def _put_app(self) -> None:
-        account = self._session.client(
-            "sts", endpoint_url=self.target.endpoint_url
-        ).get_caller_identity()["Account"]
+    def _app_parameters(self, watcher_image: str) -> dict[str, str]:
+        account = self._client("sts").get_caller_identity()["Account"]
         asl = (PROJECT_ROOT / "stepfunctions" / "copy_trade.asl.json").read_text()
-        parameters = {
+        return {
             "Stage": self.target.stage,
             "CopyTradeDefinition": render_workflow(asl, self.target.stage, self.region, account),
-            "WatcherImage": self._watcher_image(),
-            **self.target.app_parameters,
+            "WatcherImage": watcher_image,
         }
-        template = (PROJECT_ROOT / "infra" / "app.yaml").read_text()
-        self._stacks.put(self.target.app_stack, template, parameters)
 
-    def _watcher_image(self) -> str:
-        """The image given, or the one that runs: deploying again must not remove a watcher."""
-        if self.target.no_watcher:
+    def _watcher_image(self, *, build: bool) -> str:
+        """The image given or built, or the one that runs: deploying again keeps the watcher."""
+        target = self.target
+        if target.no_watcher:
             return ""
-        running = self._stacks.parameter(self.target.app_stack, "WatcherImage")
-        return self.target.watcher_image or running
+        if build:
+            return image.ensure_image(
+                self._client("ecr"),
+                target.repository,
+                target.source,
+                target.report,
+                dual_stack=self._parameter("Ipv6Only") == "true",
+                run=self._run_docker,
+            )
+        return target.watcher_image or self._parameter("WatcherImage")
 
-    def _environment(self) -> dict[str, str]:
+    def _parameter(self, name: str) -> str:
+        """A parameter of the app stack as it will be."""
+        before = self._stacks.parameters(self.target.app_stack)
+        return self.target.parameters.get(name, before.get(name, ""))
+
+    def _environment(self, watcher_image: str) -> dict[str, str]:
         """What the functions are given; without a watcher the stage says that it only polls."""
-        only_polls = not self.target.is_local and not self._watcher_image()
+        only_polls = not self.target.is_local and not watcher_image
         return {**({"TRIGGER_MODE": "api"} if only_polls else {}), **self.target.environment}
 
-    def _check_watcher_secret(self) -> None:
-        if not self.target.watcher_image or self.target.is_local:
+    def _check_watcher_secret(self, watcher_image: str) -> None:
+        if not watcher_image or self.target.is_local or self._addresses.known(WS_NAME):
             return
-        name = f"/{APP_NAME}/{self.target.stage}/polygon_ws_url"
-        parameters = self._session.client("ssm").get_parameters(Names=[name])
-        if parameters["InvalidParameters"]:
-            raise StackFailed(
-                f"The watcher needs the SecureString parameter {name}; create it with "
-                f"`aws ssm put-parameter --type SecureString --name {name} --value wss://...`"
-            )
+        raise StackFailed(
+            f"The watcher needs the SecureString parameter {self._addresses.name(WS_NAME)}; keep "
+            f"it with `python -m infra.secrets --stage {self.target.stage} node/{WS_NAME}`"
+        )
 
 
 def _name_and_value(text: str) -> tuple[str, str]:
@@ -270,18 +422,71 @@ def _name_and_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy")
     parser.add_argument("action", choices=["up", "down", "plan"])
     parser.add_argument("--stage", required=True)
+    parser.add_argument("--yes", action="store_true", help="go on without asking")
     parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"))
-    parser.add_argument("--watcher-image", default="", help="kept on later runs without it")
-    parser.add_argument("--no-watcher", action="store_true", help="remove the watcher")
-    parser.add_argument("--alarm-email", default="")
+    watcher = parser.add_mutually_exclusive_group()
+    watcher.add_argument("--watcher-image", default="", help="kept on later runs without it")
+    watcher.add_argument("--build-watcher", action="store_true", help="build and push it (docker)")
+    watcher.add_argument("--no-watcher", action="store_true", help="remove the watcher")
+    capacity = parser.add_mutually_exclusive_group()
+    capacity.add_argument("--spot", action="store_const", const="FARGATE_SPOT", dest="capacity")
+    capacity.add_argument("--no-spot", action="store_const", const="FARGATE", dest="capacity")
+    parser.add_argument("--ipv6-only", choices=["true", "false"])
+    parser.add_argument("--alarm-email")
+    parser.add_argument("--budget", help="US dollars a month")
+    parser.add_argument("--allowed-github-ids", help="numbers separated by commas")
+    parser.add_argument("--github-client-id")
+    parser.add_argument("--domain")
+    parser.add_argument("--certificate-arn", help="certificate of the domain, in us-east-1")
+    parser.add_argument("--hosted-zone-id", help="Route 53 zone of the domain")
+    parser.add_argument("--no-edge", action="store_true")
     parser.add_argument("--env", type=_name_and_value, action="append", default=[])
     parser.add_argument("--set", type=_name_and_value, action="append", default=[])
     parser.add_argument("--delete-data", action="store_true")
-    return parser.parse_args()
+    return parser.parse_args(words)
+
+
+def _target(asked: argparse.Namespace) -> Target:
+    """Raises DeployFailed for what cannot be meant."""
+    ids = asked.allowed_github_ids
+    if ids and not _GITHUB_IDS.fullmatch(ids):
+        raise DeployFailed("--allowed-github-ids: numbers separated by commas were expected")
+    named = {
+        "WatcherCapacity": asked.capacity,
+        "Ipv6Only": asked.ipv6_only,
+        "AlarmEmail": asked.alarm_email,
+        BUDGET_PARAMETER: asked.budget,
+        "Domain": asked.domain,
+        "CertificateArn": asked.certificate_arn,
+        "HostedZoneId": asked.hosted_zone_id,
+    }
+    sign_in = {"allowed_github_ids": ids, "github_client_id": asked.github_client_id}
+    return Target(
+        stage=asked.stage,
+        endpoint_url=asked.endpoint_url,
+        environment=dict(asked.env),
+        parameters={**_given(named), **dict(asked.set)},
+        sign_in=_given(sign_in),
+        watcher_image=asked.watcher_image,
+        build_watcher=asked.build_watcher,
+        no_watcher=asked.no_watcher,
+        edge=not asked.no_edge,
+    )
+
+
+def _given(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _goes_on(asked: argparse.Namespace) -> bool:
+    """Whether the plan is accepted; only a terminal is asked."""
+    if asked.yes or not sys.stdin.isatty():
+        return True
+    return input("go on? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _refuse(message: str) -> int:
@@ -289,24 +494,22 @@ def _refuse(message: str) -> int:
     return 1
 
 
-def main() -> int:
-    arguments = _arguments()
+def main(words: Sequence[str] | None = None) -> int:
+    asked = _arguments(words)
     try:
-        target = Target(
-            stage=arguments.stage,
-            endpoint_url=arguments.endpoint_url,
-            environment=dict(arguments.env),
-            app_parameters=dict(arguments.set),
-            watcher_image=arguments.watcher_image,
-            no_watcher=arguments.no_watcher,
-            alarm_email=arguments.alarm_email,
-        )
-        if arguments.action == "down":
-            Deployment(target).down(arguments.delete_data)
-        elif arguments.action == "plan":
-            Deployment(target).plan()
+        deployment = Deployment(_target(asked))
+        if asked.action == "down":
+            deployment.plan_down(asked.delete_data)
         else:
-            Deployment(target).up()
+            deployment.plan()
+        if asked.action == "plan":
+            return 0
+        if not _goes_on(asked):
+            return _refuse("nothing was changed")
+        if asked.action == "down":
+            deployment.down(asked.delete_data)
+        else:
+            deployment.up()
     except DeployFailed as failure:
         print(failure, file=sys.stderr)
         return 1

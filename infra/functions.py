@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 
 APP_NAME = "papercopy"
 
-_READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+_READ = ("dynamodb:GetItem", "dynamodb:Query")
 _WRITE = (
     *_READ,
     "dynamodb:PutItem",
-    "dynamodb:UpdateItem",
     "dynamodb:DeleteItem",
     "dynamodb:ConditionCheckItem",
 )
-_APPEND = ("dynamodb:PutItem", "dynamodb:ConditionCheckItem")
-_INDEXED_TABLES = frozenset({"activity", "portfolio"})
 
 
 @dataclass(frozen=True)
@@ -44,14 +41,28 @@ class Function:
 
 
 def _table(name: str, actions: tuple[str, ...]) -> Grant:
-    resources = [f"table/{APP_NAME}-{{stage}}-{name}"]
-    if name in _INDEXED_TABLES and "dynamodb:Query" in actions:
-        resources.append(f"table/{APP_NAME}-{{stage}}-{name}/index/feed")
-    return Grant("dynamodb", actions, tuple(resources))
+    return Grant("dynamodb", actions, (f"table/{APP_NAME}-{{stage}}-{name}",))
+
+
+def _lists(*tables: str) -> tuple[Grant, ...]:
+    """Reads the feed of a table: keys from the index, then the rows together."""
+    index = tuple(f"table/{APP_NAME}-{{stage}}-{name}/index/feed" for name in tables)
+    rows = tuple(_table(name, ("dynamodb:BatchGetItem",)) for name in tables)
+    return (Grant("dynamodb", ("dynamodb:Query",), index), *rows)
 
 
 def _reads(*tables: str) -> tuple[Grant, ...]:
     return tuple(_table(name, _READ) for name in tables)
+
+
+def _adds(*tables: str) -> tuple[Grant, ...]:
+    return tuple(_table(name, (*_READ, "dynamodb:PutItem")) for name in tables)
+
+
+def _changes(*tables: str) -> tuple[Grant, ...]:
+    return tuple(
+        _table(name, (*_READ, "dynamodb:PutItem", "dynamodb:DeleteItem")) for name in tables
+    )
 
 
 def _writes(*tables: str) -> tuple[Grant, ...]:
@@ -77,16 +88,13 @@ def _consumes(queue: str) -> Grant:
 _STARTS_COPY_TRADE = Grant(
     "states", ("states:StartExecution",), (f"stateMachine:{APP_NAME}-{{stage}}-copy-trade",)
 )
-_READS_PARAMETERS = Grant(
-    "ssm",
-    ("ssm:GetParameter", "ssm:GetParameters"),
-    (f"parameter/{APP_NAME}/{{stage}}/*",),
+_READS_NODE_ADDRESS = Grant(
+    "ssm", ("ssm:GetParameters",), (f"parameter/{APP_NAME}/{{stage}}/node/polygon_http_url",)
 )
 _READS_SIGN_IN = Grant("ssm", ("ssm:GetParameters",), (f"parameter/{APP_NAME}/{{stage}}/auth/*",))
 _READS_ADMIN_TOKEN = Grant(
     "ssm", ("ssm:GetParameters",), (f"parameter/{APP_NAME}/{{stage}}/admin/*",)
 )
-_APPENDS_AUDIT = _table("audit", _APPEND)
 _DESCRIBES_TABLES = Grant(
     "dynamodb",
     ("dynamodb:DescribeTable",),
@@ -110,13 +118,23 @@ FUNCTIONS: tuple[Function, ...] = (
         # Portfolio: a reset closes an epoch's head and opens the next one; following opens
         # portfolios, pausing changes them.
         grants=(
+            *_lists("activity", "portfolio"),
             _table("registry", (*_READ, "dynamodb:PutItem")),
             _table("activity", (*_READ, "dynamodb:PutItem")),
             _table("portfolio", (*_READ, "dynamodb:PutItem")),
             _table("audit", ("dynamodb:PutItem", "dynamodb:Query")),
             _DESCRIBES_TABLES,
             _STARTS_CONFIG_TEST,
-            _sends("failures"),
+            # Dead letters are handed in again.
+            _sends("failures", "fills.fifo", "polls"),
+            Grant(
+                "sqs",
+                ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"),
+                tuple(
+                    f"{APP_NAME}-{{stage}}-{queue}"
+                    for queue in ("fills-dead.fifo", "polls-dead", "failures")
+                ),
+            ),
             _READS_SIGN_IN,
             _READS_ADMIN_TOKEN,
             Grant(
@@ -134,10 +152,10 @@ FUNCTIONS: tuple[Function, ...] = (
         # is stored, and the shadow requires the leader's row to be what was read.
         grants=(
             _table("registry", (*_READ, "dynamodb:PutItem", "dynamodb:ConditionCheckItem")),
-            *_writes("activity", "portfolio"),
-            _APPENDS_AUDIT,
+            *_changes("activity", "portfolio"),
             _consumes("fills.fifo"),
             _sends("failures"),
+            _READS_NODE_ADDRESS,
             _STARTS_COPY_TRADE,
         ),
     ),
@@ -147,8 +165,8 @@ FUNCTIONS: tuple[Function, ...] = (
         timeout_s=50,
         # Portfolio: between two minutes it marks what is held and looks at what follows from that.
         grants=(
-            *_writes("registry", "activity"),
-            _table("portfolio", (*_READ, "dynamodb:PutItem")),
+            *_changes("registry"),
+            *_adds("activity", "portfolio"),
             _consumes("polls"),
             _sends("fills.fifo", "polls", "failures"),
             _STARTS_COPY_TRADE,
@@ -160,8 +178,8 @@ FUNCTIONS: tuple[Function, ...] = (
         timeout_s=50,
         # Registry: a market seen for the first time is stored by whoever needs it.
         grants=(
-            *_writes("registry", "activity", "portfolio"),
-            _APPENDS_AUDIT,
+            *_adds("registry", "activity"),
+            *_writes("portfolio"),
             _sends("polls", "failures"),
         ),
     ),
@@ -193,10 +211,11 @@ FUNCTIONS: tuple[Function, ...] = (
         memory_mb=512,
         timeout_s=55,
         grants=(
-            *_writes("registry", "activity", "portfolio"),
-            _APPENDS_AUDIT,
+            *_lists("activity", "portfolio"),
+            _table("registry", (*_READ, "dynamodb:PutItem", "dynamodb:ConditionCheckItem")),
+            *_writes("activity", "portfolio"),
             _sends("polls", "failures"),
-            _READS_PARAMETERS,
+            _READS_NODE_ADDRESS,
             _STARTS_COPY_TRADE,
         ),
     ),
@@ -205,9 +224,7 @@ FUNCTIONS: tuple[Function, ...] = (
         memory_mb=512,
         timeout_s=300,
         grants=(
-            *_writes("registry", "portfolio"),
-            *_reads("activity"),
-            _APPENDS_AUDIT,
+            _table("registry", (*_READ, "dynamodb:PutItem", "dynamodb:DeleteItem")),
             _sends("failures"),
         ),
     ),
@@ -216,8 +233,8 @@ FUNCTIONS: tuple[Function, ...] = (
         memory_mb=512,
         timeout_s=55,
         grants=(
-            *_writes("registry", "portfolio"),
-            _table("activity", (*_READ, "dynamodb:PutItem")),
+            *_lists("portfolio"),
+            *_adds("registry", "portfolio", "activity"),
             _sends("polls", "failures"),
             _STARTS_COPY_TRADE,
         ),
@@ -229,6 +246,7 @@ FUNCTIONS: tuple[Function, ...] = (
         # Registry: settings that were refused are reported by whoever met them; how far a ledger
         # was checked is kept until the check ends. Activity and portfolio: looks back at attempts.
         grants=(
+            *_lists("activity", "portfolio"),
             _table("registry", (*_READ, "dynamodb:PutItem", "dynamodb:DeleteItem")),
             _table("activity", (*_READ, "dynamodb:PutItem", "dynamodb:DeleteItem")),
             _table("portfolio", (*_READ, "dynamodb:PutItem")),

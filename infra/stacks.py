@@ -33,13 +33,23 @@ class Stacks:
         ]
         return live[0] if live else None
 
-    def parameter(self, name: str, parameter: str) -> str:
-        """Value of a stack's parameter; empty when the stack or the parameter does not exist."""
+    def parameters(self, name: str) -> dict[str, str]:
+        """A stack's parameters; none when it does not exist."""
+        return self._pairs(name, "Parameters", "Parameter")
+
+    def outputs(self, name: str) -> dict[str, str]:
+        """A stack's outputs; none when it does not exist."""
+        return self._pairs(name, "Outputs", "Output")
+
+    def _pairs(self, name: str, part: str, prefix: str) -> dict[str, str]:
         if self.status(name) is None:
-            return ""
+            return {}
         (stack, *_) = self.cloudformation.describe_stacks(StackName=name)["Stacks"]
-        values = {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
-        return str(values.get(parameter, ""))
+        return {str(row[f"{prefix}Key"]): str(row[f"{prefix}Value"]) for row in stack.get(part, [])}
+
+    def body(self, name: str) -> str:
+        """The template a stack was last given."""
+        return str(self.cloudformation.get_template(StackName=name)["TemplateBody"])
 
     def put(self, name: str, template: str, parameters: Mapping[str, str]) -> None:
         """Create or update; a failed creation is removed first, since AWS cannot update it."""

@@ -63,8 +63,14 @@ async def serve(*watches: Watch, at_once: Callable[[int], object] = leave) -> No
 def main() -> None:
     """Build from the environment and serve."""
     from chalicelib.bootstrap import build_watches
+    from chalicelib.observability import structure_logs
+    from chalicelib.watcher.pulse import PORT_VARIABLE, Pulse, PulsePort
 
-    watches = build_watches(os.environ)
+    structure_logs()
+    pulse = Pulse()
+    watches: list[Watch] = list(build_watches(os.environ, pulse.beat))
+    if port := os.environ.get(PORT_VARIABLE):
+        watches.append(PulsePort(pulse, int(port)))
     settle()
     asyncio.run(serve(*watches))
     leave(0)

@@ -33,8 +33,9 @@ from chalicelib.watcher.wake_ups import WakeUps
 
 T = TypeVar("T")
 CONNECTIONS_MAX = 10
-INTEREST_S = 30.0
-REQUESTS_S = 1.0
+INTEREST_S = 60.0
+REQUESTS_S = 3.0
+"""What this process's own fills want is known at once; the rest is served from the ring."""
 THREADS = 4
 FRAME_BYTES_MAX = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)
@@ -237,7 +238,7 @@ class MarketWatch:
                     BOOKS_SOURCE, now, up, detail, ts_last_event=self._books.store.ts_last_frame
                 )
                 await self._attempt(lambda: around.heartbeat(proof), "heartbeat")  # noqa: B023
-                said, again = detail, loop.time() + 2 * self._limits.heartbeat_s
+                said, again = detail, loop.time() + self._limits.heartbeat_s
             await asyncio.sleep(self._limits.tick_s)
 
     async def _fill_or_time(self) -> None:

@@ -24,7 +24,7 @@ class RunnerLimits:
     backoff_s: float = 0.5
     backoff_s_max: float = 30.0
     stable_s: float = 30.0
-    heartbeat_s: float = 5.0
+    heartbeat_s: float = 10.0
     refresh_s: float = 10.0
     head_check_s: float = 30.0
     head_recheck_s: float = 3.0

@@ -13,6 +13,7 @@ from chalicelib.bootstrap import production
 from chalicelib.domain.errors import PapercopyError
 from infra.chalice_files import PROJECT_ROOT
 from infra.local.engine import AwsEngine
+from infra.local.permissions import WATCHER_KEY
 
 STOP_SECONDS_MAX = 25
 
@@ -85,4 +86,9 @@ class AwsStack:
         return waiting == 0 and self._engine.running_executions() == 0
 
     def _watcher_environment(self) -> dict[str, str]:
-        return {**self._variables, "PAPERCOPY_STAGE": self._engine.stage}
+        # By its key it is held to its own role.
+        return {
+            **self._variables,
+            "PAPERCOPY_STAGE": self._engine.stage,
+            "AWS_ACCESS_KEY_ID": WATCHER_KEY,
+        }

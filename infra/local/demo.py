@@ -118,7 +118,7 @@ def _run(
         say(f"the simulator did not finish within {limit:.0f} s")
         return False
     wait_until(lambda: _complete(stack, simulator, mode), SETTLE_SECONDS_MAX, 1.0)
-    stack.services.mark_portfolios()
+    stack.services.mark_portfolios(afresh=True)
     return _report(stack, simulator, mode, play, say)
 
 

@@ -19,6 +19,7 @@ from chalice.app import Chalice
 from chalicelib.adapters.admin_token import AdminToken, file_token
 from chalicelib.adapters.clock import SystemClock
 from chalicelib.adapters.codec import to_text
+from chalicelib.adapters.embedded.dead_letters import REQUEST_FILE, FileDeadLetters
 from chalicelib.adapters.embedded.quarantine import FileQuarantine
 from chalicelib.adapters.embedded.queue import MemoryFillQueue
 from chalicelib.adapters.embedded.sqlite_store import SqliteStore
@@ -49,11 +50,13 @@ from chalicelib.bootstrap import (
 from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.domain.evidence import FillMessage
 from chalicelib.domain.registry import Heartbeat
+from chalicelib.services.audit import OPERATOR
 from chalicelib.services.catch_up import request_catch_up
 from chalicelib.services.config_tests import ConfigTests
 from chalicelib.services.heartbeats import beat
 from chalicelib.services.manage_leaders import leaders
 from chalicelib.services.poll_leader import rewind_cursors
+from chalicelib.services.redrive import LIMIT_MAX, Redrive
 from chalicelib.services.sign_outs import SignOuts
 from chalicelib.services.verify_trades import softly
 from chalicelib.settings import Environment
@@ -78,6 +81,7 @@ VERIFY_S = 2
 TEND_S = 15
 MARK_S = 30
 MEASURE_S = 20
+RECONCILE_S = 60
 LOOK_BACK_S = 60
 LEDGERS_S = 300
 SYNC_S = 900
@@ -161,6 +165,12 @@ class EmbeddedEngine:
             taken.callback(self.store.close)
             self.queue = MemoryFillQueue(self.clock)
             self.quarantine = FileQuarantine(folder / "quarantine.jsonl")
+            self._dead_letters = FileDeadLetters(
+                folder / "quarantine.jsonl",
+                self._redriven,
+                self.quarantine,
+                self.queue.forget_dead,
+            )
             self.workflows = TimerWorkflows(self.quarantine, wait_scale)
             self.poll_ticks = PollPool(self._poll_one)
             self.ports = self._ports()
@@ -224,6 +234,7 @@ class EmbeddedEngine:
             self._start_test,
             self._health,
             self._system,
+            self._dead_letters,
         )
         Desk.office = lambda: office
         sign_outs = SignOuts(self.store, self.clock)
@@ -243,6 +254,7 @@ class EmbeddedEngine:
         self._spawn("verify", lambda: self._every(VERIFY_S, self._verify))
         self._spawn("marks", lambda: self._every(MARK_S, self._mark))
         self._spawn("measure", lambda: self._every(MEASURE_S, self.services.measure))
+        self._spawn("reconcile", lambda: self._every(RECONCILE_S, self._reconcile))
         self._spawn("look-back", lambda: self._every(LOOK_BACK_S, self.services.look_back))
         self._spawn("ledgers", lambda: self._every(LEDGERS_S, self.services.check_ledgers))
         self._spawn("expire", lambda: self._every(EXPIRE_S, self._expire))
@@ -375,6 +387,21 @@ class EmbeddedEngine:
 
     def _sweep(self) -> None:
         self.services.sweep(OVERDUE_MS)
+        request = self._folder / REQUEST_FILE
+        if request.exists():
+            redrive = Redrive(self.store, self._dead_letters, self.clock, self.metrics)
+            redrive("fills", LIMIT_MAX, OPERATOR)
+            request.unlink(missing_ok=True)
+
+    def _redriven(self, message: FillMessage) -> None:
+        """Ingest what was refused once; what is still refused says so by raising."""
+        raised = self.services.ingest(message)
+        if raised:
+            softly(lambda: self.services.verify_trades.at_once(raised), self.metrics)
+
+    def _reconcile(self) -> None:
+        self.services.reconcile()
+        self.services.reconcile.days()
 
     def _verify(self) -> None:
         """Read the receipts that are due; what fails stays for the next turn."""

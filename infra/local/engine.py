@@ -19,11 +19,13 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
 
 from chalicelib.adapters.clock import SystemClock
+from chalicelib.adapters.node_addresses import HTTP_NAME, WS_NAME
 from infra.chalice_files import PROJECT_ROOT
 from infra.deploy import Deployment, Target
 from infra.functions import APP_NAME
 from infra.local.dispatch import patch_dispatch
 from infra.local.dynamo import patch_dynamodb
+from infra.local.edge_models import know_the_edge
 from infra.local.functions import FunctionRuntime, patch_lambda
 from infra.local.http_server import HttpServer
 from infra.local.isolation import (
@@ -42,6 +44,7 @@ from infra.local.schedules import Ticker
 from infra.local.sign_in import LocalSignIn, new_key
 from infra.local.stack_gaps import patch_cloudformation
 from infra.local.workflows import patch_step_functions, running_executions, stop_executions
+from infra.node import NodeAddresses
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,7 @@ class AwsEngine:
         api_port: int = 0,
         app_parameters: Mapping[str, str] | None = None,
         watcher_image: str = "",
+        edge: bool = False,
     ) -> None:
         self.stage = stage
         self.prefix = f"{APP_NAME}-{stage}"
@@ -84,12 +88,14 @@ class AwsEngine:
         self._api_port = api_port
         self._app_parameters = dict(app_parameters or {})
         self._watcher_image = watcher_image
+        self._edge = edge
         self._patches = Patches()
         self._environment = Environment()
         self._clients: dict[str, Any] = {}
         self._clients_lock = threading.Lock()
         self._doorbells = Doorbells()
-        self.runtime = FunctionRuntime(project, Permissions(stage))
+        self._permissions = Permissions(stage)
+        self.runtime = FunctionRuntime(project, self._permissions)
         self.progress: list[str] = []
         self.endpoint_url = ""
         self.deployment: Deployment | None = None
@@ -141,6 +147,8 @@ class AwsEngine:
         patch_api_gateway(self._patches)
         patch_dispatch(self._patches)
         patch_cloudformation(self._patches)
+        know_the_edge()
+        self._permissions.patch_watcher(self._patches)
         self._build_root = Path(tempfile.mkdtemp(prefix="papercopy-"))
         functions, sqs = self.client("lambda"), self.client("sqs")
         self._pollers = Pollers(sqs, functions, self._doorbells)
@@ -149,6 +157,7 @@ class AwsEngine:
             self._project / "dashboard", self._api_port, self._api_resources, self._invoke_api
         )
         self._let_owner_in(self._http)
+        self._keep_node_addresses()
         self.deploy()
         self._http.start()
 
@@ -162,6 +171,13 @@ class AwsEngine:
         http.put_before(self.sign_in)
         self._given_environment["PUBLIC_ORIGIN"] = http.url
 
+    def _keep_node_addresses(self) -> None:
+        """Addresses of the node go where a stage keeps them, and to no function's environment."""
+        addresses = NodeAddresses(self.client("ssm"), self.stage)
+        for which in (HTTP_NAME, WS_NAME):
+            if address := self._given_environment.pop(which.upper(), ""):
+                addresses.put(which, address)
+
     def deploy(self) -> None:
         """Deploy, or deploy again, and follow what changed."""
         assert self._build_root is not None and self._pollers is not None
@@ -172,8 +188,9 @@ class AwsEngine:
             source=self._project,
             build_root=self._build_root,
             environment=self._given_environment,
-            app_parameters=self._app_parameters,
+            parameters=self._app_parameters,
             watcher_image=self._watcher_image,
+            edge=self._edge,
             # Handlers run in this process and import from its own environment.
             with_dependencies=False,
             report=self._note,

@@ -177,10 +177,13 @@ def test_watcher_service_exists_once_an_image_is_given(engine: AwsEngine) -> Non
     definition = ecs.describe_task_definition(taskDefinition="papercopy-watched-watcher")
     container = definition["taskDefinition"]["containerDefinitions"][0]
     assert container["image"] == image
-    assert {"PAPERCOPY_STAGE", "CLOB_WS_URL", "POLYGON_HTTP_URL"} <= {
-        variable["name"] for variable in container["environment"]
-    }
-    assert container["secrets"][0]["name"] == "POLYGON_WS_URL"
+    variables = {variable["name"] for variable in container["environment"]}
+    secrets = {secret["name"]: secret["valueFrom"] for secret in container["secrets"]}
+    assert {"PAPERCOPY_STAGE", "CLOB_WS_URL"} <= variables
+    assert set(secrets) == {"POLYGON_HTTP_URL", "POLYGON_WS_URL"}
+    assert not variables & set(secrets)
+    for name, where in secrets.items():
+        assert where.endswith(f":parameter/papercopy/watched/node/{name.lower()}")
     watched.down()
     # moto's CloudFormation forgets to delete ECS resources, so the stack is all there is to see.
     stacks = engine.client("cloudformation").list_stacks()["StackSummaries"]
