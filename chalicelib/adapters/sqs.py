@@ -177,14 +177,26 @@ class SqsPollTicks:
             raise ValueError(f"a delay is 0 to {DELAY_SECONDS_MAX} seconds: {delays_seconds}")
         if len(leaders) > TICK_LEADERS_MAX:
             raise ValueError(f"{len(leaders)} leaders in one tick, at most {TICK_LEADERS_MAX} fit")
+        self._send([(tuple(leaders), delay) for delay in delays_seconds])
+
+    def send_each(self, ticks: Sequence[tuple[str, int]]) -> None:
+        """A tick of its own for each (leader, delay in seconds, 0..900), ten to a request.
+
+        Raises ValueError outside the bounds, Retryable or Permanent from the queue.
+        """
+        if any(not 0 <= delay <= DELAY_SECONDS_MAX for _, delay in ticks):
+            raise ValueError(f"a delay is 0 to {DELAY_SECONDS_MAX} seconds: {ticks}")
+        self._send([((leader,), delay) for leader, delay in ticks])
+
+    def _send(self, ticks: Sequence[tuple[tuple[str, ...], int]]) -> None:
         now = self._clock.now_ms()
         self._queue.send(
             [
                 {
-                    "MessageBody": codec.to_text(PollTick(tuple(leaders), now + delay * 1000)),
+                    "MessageBody": codec.to_text(PollTick(leaders, now + delay * 1000)),
                     "DelaySeconds": delay,
                 }
-                for delay in delays_seconds
+                for leaders, delay in ticks
             ]
         )
 

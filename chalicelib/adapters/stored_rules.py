@@ -31,6 +31,8 @@ SOURCE = "settings"
 class StoredRules:
     """Port Rules: defaults, then the global row, then the leader's; read again every REFRESH_MS.
 
+    All rows are read together: that is one read unit, and each by itself would be one too.
+
     The layers are judged together: what is well by itself may contradict what lies below it.
 
     A row that does not validate (a setting renamed by a release, say) is quarantined once with its
@@ -54,6 +56,7 @@ class StoredRules:
         self._env = env or Environment()
         self._known: dict[str, tuple[int, CopyRules]] = {}
         self._system: tuple[int, SystemRules] | None = None
+        self._rows: tuple[int, dict[str, SettingsRow]] | None = None
         self._reported: set[str] = set()
 
     def rules_for(self, leader: str) -> CopyRules:
@@ -62,8 +65,11 @@ class StoredRules:
         known = self._known.get(leader)
         if known and now - known[0] < REFRESH_MS:
             return known[1]
+        if known is None:
+            # Who asks for the first time is not answered from what was read for somebody else.
+            self._rows = None
         rules = self._evaluate(leader)
-        self._known[leader] = (now, rules)
+        self._known[leader] = (self._rows[0] if self._rows else now, rules)
         return rules
 
     def system(self) -> SystemRules:
@@ -81,11 +87,11 @@ class StoredRules:
                 raise
             self._metrics.count("settings_unread")
             return known[1]
-        self._system = (now, system)
+        self._system = (self._rows[0] if self._rows else now, system)
         return system
 
     def _evaluate_system(self) -> SystemSettings:
-        row = self._store.get(SettingsRow, settings_key(SYSTEM))
+        row = self._row(SYSTEM)
         if row is None:
             return SystemSettings()
         try:
@@ -97,7 +103,7 @@ class StoredRules:
     def _evaluate(self, leader: str) -> CopyRules:
         layers: list[Mapping[str, object]] = []
         for scope in filter(None, (GLOBAL, leader)):
-            row = self._store.get(SettingsRow, settings_key(scope))
+            row = self._row(scope)
             if row is None:
                 continue
             try:
@@ -107,6 +113,18 @@ class StoredRules:
                 return self._refuse(row, str(error))
             layers.append(layer)
         return evaluate(*layers).rules()
+
+    def _row(self, scope: str) -> SettingsRow | None:
+        now = self._clock.now_ms()
+        if self._rows is None or not 0 <= now - self._rows[0] < REFRESH_MS:
+            found = self._store.query(
+                SettingsRow, "registry", settings_key(GLOBAL).pk, limit=QUERY_LIMIT_MAX
+            )
+            self._rows = (now, {row.scope: row for row in found})
+        rows = self._rows[1]
+        if scope in rows or len(rows) < QUERY_LIMIT_MAX:
+            return rows.get(scope)
+        return self._store.get(SettingsRow, settings_key(scope))
 
     def _refuse(self, row: SettingsRow, error: str) -> CopyRules:
         reason = f"settings {row.scope}: {error}"
@@ -225,9 +243,7 @@ def change_settings(
     return kept
 
 
-def changed_layer(
-    layer: Mapping[str, object], changes: Mapping[str, object]
-) -> dict[str, object]:
+def changed_layer(layer: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
     """A scope's overrides after changes, of which None removes one."""
     return {name: value for name, value in {**layer, **changes}.items() if value is not None}
 

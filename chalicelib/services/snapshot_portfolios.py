@@ -15,6 +15,7 @@ from chalicelib.services.portfolio_states import PortfolioStates
 from chalicelib.services.portfolios import all_portfolios
 
 _FIRST, _LAST = "snapshot#", "snapshot$"
+DONE_MAX = 1_000
 
 
 def latest_snapshots(
@@ -43,7 +44,8 @@ class SnapshotPortfolios:
     """Writes the minute's snapshots; called with every mark cycle, repeated without effect.
 
     Executables have one per minute, shadows one per sheet of theirs. A portfolio that kept moving
-    while it was read has none for that minute.
+    while it was read has none for that minute. What this process has done already is remembered,
+    of at most DONE_MAX portfolios.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class SnapshotPortfolios:
         self._clock = clock
         self._metrics = metrics
         self._states = states
+        self._done: dict[tuple[str, int], int] = {}
 
     def __call__(self) -> int:
         """The number of snapshots written; one portfolio's failure keeps no other from its own.
@@ -80,12 +83,16 @@ class SnapshotPortfolios:
 
     def _snapshot(self, ref: PortfolioRef, ts_marks: int, prices: Mapping[str, int]) -> bool:
         """Whether the minute's snapshot was written now."""
-        state = self._states.of(ref)
-        if state is None:
+        name = (ref.portfolio_id, ref.epoch)
+        if self._done.get(name, -1) >= minute_of(ts_marks):
             return False
         # Two, because a slow cycle may have written its minute after the next one's.
-        last = latest_snapshots(self._store, ref.portfolio_id, ref.epoch, limit=2)
+        last = latest_snapshots(self._store, *name, limit=2)
         if last and last[0].ts >= minute_of(ts_marks):
+            self._remember(name, last[0].ts)
+            return False
+        state = self._states.of(ref)
+        if state is None:
             return False
         if not state.exact:
             self._metrics.count("snapshots_torn")
@@ -93,9 +100,23 @@ class SnapshotPortfolios:
         high = max((one.gain_max for one in last), default=0)
         made = snapshot_of(state.head, state.positions, prices, ts_marks, high)
         series = series_begun(last[0].ts if last else None, made.ts)
-        try:
-            self._store.commit([Put(replace(made, grain=grain)) for grain in series])
-        except Conflict:
+        # One by one, which costs half of a transaction. The minute's own comes last: it is what
+        # ends the repetitions, and until then the coarser ones are written again without effect.
+        written = [self._write(replace(made, grain=grain)) for grain in reversed(series)]
+        if not written[-1]:
             # Another cycle was faster; its snapshot is the minute's.
             return False
+        self._remember(name, made.ts)
         return True
+
+    def _write(self, snapshot: Snapshot) -> bool:
+        try:
+            self._store.commit([Put(snapshot)])
+        except Conflict:
+            return False
+        return True
+
+    def _remember(self, name: tuple[str, int], minute: int) -> None:
+        self._done[name] = minute
+        while len(self._done) > DONE_MAX:
+            del self._done[next(iter(self._done))]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
 
 from chalicelib.adapters.dynamo import store as dynamo_store
+from chalicelib.adapters.dynamo.packed import unpacked
 from chalicelib.adapters.dynamo.store import DynamoStore
 from chalicelib.domain.errors import Retryable
 from chalicelib.domain.ledger import Entry
 from chalicelib.domain.registry import Heartbeat
-from chalicelib.domain.trade import Trade
-from chalicelib.keyspace import heartbeat_key, portfolio_pk
+from chalicelib.domain.trade import ChainLeg, Trade
+from chalicelib.keyspace import heartbeat_key, key_of, portfolio_pk
 from chalicelib.ports import Delete, Put, Require, Write
 
 from .aws_resources import REGION
@@ -24,6 +26,7 @@ MakeStore = Callable[[str], DynamoStore]
 KEY = heartbeat_key("a")
 ALONE: list[Write] = [Put(Heartbeat("a", 1, True))]
 TOGETHER: list[Write] = [*ALONE, Require(heartbeat_key("b"), 0)]
+TX = "0x" + "ab" * 32
 FEED = "trades#2026-11-20"
 
 
@@ -64,7 +67,7 @@ def test_an_item_shows_people_what_it_is(store: DynamoStore) -> None:
     store.commit([Put(trade(1))])
     client = boto3.client("dynamodb", region_name=REGION)
     (item,) = client.scan(TableName="papercopy-test-activity")["Items"]
-    assert {name: value for name, value in item.items() if name != "body"} == {
+    assert {name: value for name, value in item.items() if name not in ("body", "packed")} == {
         "pk": {"S": f"trade#{trade(1).trade_id}"},
         "sk": {"S": "-"},
         "version": {"N": "1"},
@@ -73,7 +76,21 @@ def test_an_item_shows_people_what_it_is(store: DynamoStore) -> None:
         "feed_pk": {"S": FEED},
         "feed_sk": {"S": f"{DAY_MS:013d}#{trade(1).trade_id}"},
     }
-    assert item["body"]["S"].startswith('{"trade_id":"')
+    assert unpacked(item["packed"]["B"]).startswith('{"trade_id":"')
+
+
+def test_a_long_body_is_packed_and_read_every_way(store: DynamoStore) -> None:
+    first = ChainLeg(TX, 9, 0, DAY_MS, 10**6, 10**6, 0, "collateral", "maker", TX, False)
+    legs = tuple(replace(first, log_index=index) for index in range(3))
+    long = replace(trade(1), legs=legs)
+    store.commit([Put(long)])
+    client = boto3.client("dynamodb", region_name=REGION)
+    (item,) = client.scan(TableName="papercopy-test-activity")["Items"]
+    assert "body" not in item and len(item["packed"]["B"]) < 600
+    kept = replace(long, version=1)
+    assert store.get(Trade, key_of(long)) == kept
+    assert store.query(Trade, "activity", key_of(long).pk) == [kept]
+    assert [row for _, row in store.feed(Trade, "activity", FEED, before=None, limit=3)] == [kept]
 
 
 def test_reads_are_strongly_consistent(store: DynamoStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from chalicelib.adapters.aws import (
     READ_SECONDS_MAX,
     translated,
 )
-from chalicelib.adapters.dynamo.models import FEED_INDEX, Item, item_model, item_of
+from chalicelib.adapters.dynamo.models import FEED_INDEX, Item, body_of, item_model, item_of
 from chalicelib.adapters.rows import record_of, row_of
 from chalicelib.domain.errors import PapercopyError, Permanent, Retryable
 from chalicelib.keyspace import TABLES, Key, Table
@@ -89,10 +89,10 @@ class DynamoStore:
         model = self._models[key.table]
         with _translating(f"get {where}"):
             try:
-                body = model.get(key.pk, key.sk, consistent_read=True).body
+                item = model.get(key.pk, key.sk, consistent_read=True)
             except model.DoesNotExist:
                 return None
-        return record_of(kind, body, where)
+        return record_of(kind, body_of(item.body, item.packed, where), where)
 
     def query(
         self,
@@ -127,7 +127,10 @@ class DynamoStore:
                 page_size=limit + 1,
             )
             items = [item for item in found if item.sk != end][:limit]
-        return [record_of(kind, item.body, f"{pk} {item.sk}") for item in items]
+        return [
+            record_of(kind, body_of(item.body, item.packed, where := f"{pk} {item.sk}"), where)
+            for item in items
+        ]
 
     def feed(
         self, kind: type[R], table: Table, feed_pk: str, *, before: str | None, limit: int
@@ -173,10 +176,12 @@ class DynamoStore:
             if attempt:
                 time.sleep(BATCH_BACKOFF_MS * 2 ** (attempt - 1) / 1000)
             answer = self._connection.batch_get_item(
-                name, wanted, consistent_read=True, attributes_to_get=["pk", "sk", "body"]
+                name, wanted, consistent_read=True, attributes_to_get=["pk", "sk", "body", "packed"]
             )
             for item in answer["Responses"].get(name, []):
-                bodies[item["pk"]["S"], item["sk"]["S"]] = item["body"]["S"]
+                pk, sk = item["pk"]["S"], item["sk"]["S"]
+                text, short = item.get("body", {}).get("S"), item.get("packed", {}).get("B")
+                bodies[pk, sk] = body_of(text, short, f"{pk} {sk}")
             left = answer.get("UnprocessedKeys", {}).get(name, {}).get("Keys", [])
             if not left:
                 return bodies
