@@ -20,6 +20,7 @@ COMMANDS = {
     "walk": "what an order would take from an order book",
     "replay": "a recorded or simulated period once more",
     "record": "a period of a running stack as a file for replay",
+    "redrive": "what could not be processed, handed in again",
 }
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130

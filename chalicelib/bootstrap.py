@@ -24,6 +24,7 @@ from chalicelib.ports import (
     Books,
     Clock,
     CopyWorkflows,
+    DeadLetters,
     FillQueue,
     HoldingsFeed,
     LastTrades,
@@ -55,12 +56,12 @@ from chalicelib.services.execute_attempt import ExecuteAttempt
 from chalicelib.services.exports import Exports
 from chalicelib.services.exposures import Exposures
 from chalicelib.services.group_fill import GroupFill
-from chalicelib.services.heartbeats import beat
+from chalicelib.services.heartbeats import Beats
 from chalicelib.services.holdings import ReadHoldings
 from chalicelib.services.ingest_activity import IngestActivity
 from chalicelib.services.ingest_fill import IngestFill
-from chalicelib.services.manage_leaders import FollowLeader, UnfollowLeader
 from chalicelib.services.look_back import LookBacks
+from chalicelib.services.manage_leaders import FollowLeader, UnfollowLeader
 from chalicelib.services.mark_cycle import MarkCycle
 from chalicelib.services.mark_portfolios import MarkPortfolios
 from chalicelib.services.market_directory import MarketDirectory
@@ -68,12 +69,14 @@ from chalicelib.services.market_lists import ChangeMarketLists
 from chalicelib.services.paper_executor import PaperExecutor
 from chalicelib.services.poll_leader import PollLeader
 from chalicelib.services.poll_schedule import PollSchedule
-from chalicelib.services.portfolio_view import LatestMarks, NotingStore, PortfolioViews
 from chalicelib.services.portfolio_states import PortfolioStates
+from chalicelib.services.portfolio_view import LatestMarks, NotingStore, PortfolioViews
 from chalicelib.services.preview_leader import PreviewLeader
 from chalicelib.services.read_models import Json, ReadModels
 from chalicelib.services.read_models.live import TRADES_SHOWN, Live
 from chalicelib.services.read_models.markets import MarketViews
+from chalicelib.services.reconcile import Reconcile
+from chalicelib.services.redrive import Redrive
 from chalicelib.services.reset_paper import ResetPaper
 from chalicelib.services.resolve_markets import ResolveMarkets
 from chalicelib.services.retry_exits import RetryExits
@@ -87,8 +90,8 @@ from chalicelib.services.tape_reading import TapeReader
 from chalicelib.services.tend_leaders import TendLeaders
 from chalicelib.services.tend_portfolios import TendPortfolios
 from chalicelib.services.verify_trades import VerifyTrades
-from chalicelib.services.witnesses import Arrivals, DecisionWitness, KeptBooks, KeptWitness
 from chalicelib.services.watch_breakers import WatchBreakers
+from chalicelib.services.witnesses import Arrivals, DecisionWitness, KeptBooks, KeptWitness
 from chalicelib.settings import Environment, environment, mode_lines
 
 if TYPE_CHECKING:
@@ -154,6 +157,7 @@ class Services:
     tend_leaders: TendLeaders
     read: ReadModels
     measure: MeasureCompleteness
+    reconcile: Reconcile
     verify_trades: VerifyTrades
     rules: Rules
     reset_paper: ResetPaper
@@ -249,6 +253,7 @@ def services_on(
         chain_is_up=ChainIsUp(store, rules, clock),
         arrivals=None if playback else Arrivals(store, rules, clock),
     )
+    measure = MeasureCompleteness(store, ports.feed, ports.queue, clock, metrics, rules)
     return Services(
         ingest=ingest,
         poll_leader=poll_leader,
@@ -301,7 +306,8 @@ def services_on(
         ingest_activity=activity,
         tend_leaders=TendLeaders(store, activity, holdings, check_holdings, clock),
         read=ReadModels(store, directory, clock, rules),
-        measure=MeasureCompleteness(store, ports.feed, ports.queue, clock, metrics, rules),
+        measure=measure,
+        reconcile=Reconcile(store, measure, rules, clock, metrics, ask_api or poll_leader),
         verify_trades=VerifyTrades(
             store,
             ports.receipts,
@@ -411,6 +417,7 @@ def office_on(
     start_test: Callable[[str], None],
     health: Callable[[], Json],
     system: Callable[[], Json],
+    dead_letters: DeadLetters | None = None,
 ) -> Office:
     """What the API's routes work with. `start_test` has a test of a configuration run by name."""
     store, clock, rules = ports.store, ports.clock, services.rules
@@ -433,11 +440,19 @@ def office_on(
         config_tests=ConfigTests(store, clock),
         start_test=start_test,
         system=system,
+        redrive=Redrive(store, dead_letters, clock, ports.metrics) if dead_letters else None,
     )
 
 
 def node_on(env: Environment, metrics: Metrics, *, hasty: bool = False) -> PolygonRpc | None:
-    """The Polygon node's HTTP side with its budget, None without an endpoint.
+    """The Polygon node's HTTP side with its budget, None without an endpoint."""
+    if not env.polygon_http_url:
+        return None
+    return node_at(env.polygon_http_url, env, metrics, hasty=hasty)
+
+
+def node_at(url: str, env: Environment, metrics: Metrics, *, hasty: bool = False) -> PolygonRpc:
+    """A Polygon node's HTTP side with its budget.
 
     A hasty caller gets one short try; who asks for receipts comes again anyway.
     """
@@ -445,20 +460,28 @@ def node_on(env: Environment, metrics: Metrics, *, hasty: bool = False) -> Polyg
     from chalicelib.adapters.polymarket.http import HttpClient, HttpPolicy
     from chalicelib.adapters.polymarket.throttle import TokenBucket
 
-    if not env.polygon_http_url:
-        return None
     bucket = TokenBucket(POLYGON_CALLS_PER_S, POLYGON_CALLS_PER_S, shares=env.venue_budget_shares)
     policy = HttpPolicy(
         connect_timeout_s=1.0, read_timeout_s=3.0, body_timeout_s=3.0, attempts_max=1
     )
-    http = HttpClient(
-        env.polygon_http_url,
-        metrics,
-        name="polygon",
-        bucket=bucket,
-        policy=policy if hasty else None,
-    )
+    http = HttpClient(url, metrics, name="polygon", bucket=bucket, policy=policy if hasty else None)
     return PolygonRpc(http)
+
+
+def receipts_on(env: Environment, clock: Clock, metrics: Metrics, endpoint: str | None) -> Receipts:
+    """The node that the environment names, else the one whose address the stage keeps secret."""
+    from chalicelib.adapters.aws import client
+    from chalicelib.adapters.node_addresses import StoredNode, stored_http_address
+
+    given = node_on(env, metrics, hasty=True)
+    if given is not None:
+        return given
+    ssm = lru_cache(maxsize=1)(lambda: client("ssm", env.region, endpoint))
+    return StoredNode(
+        lambda: stored_http_address(ssm(), env.stage),
+        lambda url: node_at(url, env, metrics, hasty=True),
+        clock.now_ms,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,7 +529,7 @@ def production() -> Production:
         books=venue.books,
         midpoints=venue.midpoints,
         holdings=venue.holdings,
-        receipts=node_on(env, metrics, hasty=True),
+        receipts=receipts_on(env, clock, metrics, endpoint),
         clock=clock,
         metrics=metrics,
         last_trades=venue.last_trades,
@@ -581,7 +604,7 @@ def watcher_on(
         metrics,
         ports.quarantine,
         rules,
-        heartbeat or (lambda proof: beat(store, proof)),
+        heartbeat or Beats(store),
         node_on(env, metrics),
     )
     return Watcher(env.polygon_ws_url, session, around, limits=limits)
@@ -626,7 +649,7 @@ def market_watch_on(
         held=HeldTokens(store),
         placed_within_ms=placed_within_ms,
         liquid=LiquidTokens(ports.catalogue, services.rules, clock),
-        heartbeat=lambda proof: beat(store, proof),
+        heartbeat=Beats(store),
     )
     around = MarketSurroundings(
         clock,
@@ -639,16 +662,24 @@ def market_watch_on(
     return MarketWatch(env.clob_ws_url, around)
 
 
-def build_watches(variables: Mapping[str, str]) -> tuple[Watcher, MarketWatch]:
-    """The watches on chain and market channel of the stack named by the environment variables."""
+def build_watches(
+    variables: Mapping[str, str], stored: Callable[[bool], object] = bool
+) -> tuple[Watcher, MarketWatch]:
+    """The watches on chain and market channel of the stack named by the environment variables.
+
+    `stored` is told of each heartbeat of the chain that was stored, and whether it was up.
+    """
     from chalicelib.observability import logger
     from chalicelib.watcher.fills_told import FillsTold
 
     made = production()
     env = environment(variables)
 
+    prove = Beats(made.ports.store)
+
     def heard(proof: Heartbeat) -> None:
-        beat(made.ports.store, proof)
+        prove(proof)
+        stored(proof.up)
         # The heartbeat alarm counts these lines.
         made.metrics.flush()
         logger.info("watcher heartbeat", up=proof.up, detail=proof.detail, block=proof.last_block)

@@ -29,6 +29,7 @@ from chalicelib.domain.market_lists import MarketLists
 from chalicelib.domain.market_sync import DigestPage, SyncState
 from chalicelib.domain.performance import LeaderCounts
 from chalicelib.domain.portfolio import Head, Position
+from chalicelib.domain.reconciliation import RECENT, Reconciliation
 from chalicelib.domain.registry import (
     AuditRow,
     CatchUp,
@@ -116,6 +117,7 @@ Record = (
     | SetDecision
     | LedgerCheck
     | LedgerPass
+    | Reconciliation
     | KeptSheet
     | Snapshot
     | LeaderCounts
@@ -327,6 +329,16 @@ def raw_key(subject: str, number: int, source: str) -> Key:
     return Key("activity", f"raw#{subject}", f"{number:06d}#{source}")
 
 
+def reconciliation_key(scope: str, ts_from: int) -> Key:
+    """The verdict on the last minutes, which is one row, or on a leader's day."""
+    if scope == RECENT:
+        return Key("registry", "reconciliation", ONLY)
+    return Key("activity", f"reconciliations#{scope}", f"{ts_from:013d}")
+
+
+RECONCILED_DAYS_FEED = "reconciliations"
+
+
 def hours_pk(leader: str) -> str:
     """The partition of one leader's hourly tallies."""
     return f"hours#{leader}"
@@ -518,6 +530,14 @@ def _hour(r: HourTally) -> Place:
     return Place(hour_key(r.leader, r.ts_hour), feed, _expires(r.ts_hour, _TRADE_DAYS))
 
 
+def _reconciliation(r: Reconciliation) -> Place:
+    key = reconciliation_key(r.scope, r.ts_from)
+    if r.scope == RECENT:
+        return Place(key)
+    feed = (RECONCILED_DAYS_FEED, f"{r.ts_from:013d}#{r.scope}")
+    return Place(key, feed, _expires(r.ts_from, _TRADE_DAYS))
+
+
 def _position(r: Position) -> Place:
     """Closed positions leave the listing, so that it stays as short as what is held."""
     key = position_key(r.portfolio_id, r.epoch, r.token_id, r.leader)
@@ -556,9 +576,7 @@ _PLACES: dict[type, Callable[..., Place]] = {
     ),
     Position: _position,
     Consumed: lambda r: Place(consumed_key(r.portfolio_id, r.epoch, r.token_id)),
-    StressDue: lambda r: Place(
-        stress_due_key(r.portfolio_id, r.epoch, r.ts_due, r.attempt_id)
-    ),
+    StressDue: lambda r: Place(stress_due_key(r.portfolio_id, r.epoch, r.ts_due, r.attempt_id)),
     Leader: lambda r: Place(leader_key(r.leader)),
     PortfolioRef: lambda r: Place(portfolio_ref_key(r.portfolio_id)),
     Market: lambda r: Place(market_key(r.condition_id)),
@@ -579,6 +597,7 @@ _PLACES: dict[type, Callable[..., Place]] = {
     ExchangeContract: lambda r: Place(exchange_key(r.address)),
     ChainCursor: lambda r: Place(chain_cursor_key(r.exchange)),
     HourTally: _hour,
+    Reconciliation: _reconciliation,
     RawPayload: lambda r: Place(
         raw_key(r.subject, r.number, r.source), None, _expires(r.ts, _RAW_DAYS)
     ),

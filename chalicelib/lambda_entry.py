@@ -24,7 +24,7 @@ from chalicelib.bootstrap import (
     shown_venue_on,
 )
 from chalicelib.domain.errors import PapercopyError
-from chalicelib.observability import logger
+from chalicelib.observability import logger, structure_logs
 from chalicelib.queue_handlers import ingest_records, poll_records
 from chalicelib.services.config_tests import ConfigTests
 from chalicelib.services.sign_outs import SignOuts
@@ -35,13 +35,17 @@ _MINUTE_S = 60
 _HOUR_MS = 3_600_000
 _MEASURE_MS = 300_000
 
+if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+    structure_logs()
+
 
 def _observed(body: Callable[[Event, Production], Any]) -> Callable[[Event, object], Any]:
     """The function with its counters flushed once, whatever happens."""
 
     @wraps(body)
-    def handler(event: Event, _: object) -> Any:
+    def handler(event: Event, context: object) -> Any:
         made = production()
+        logger.append_keys(request_id=getattr(context, "aws_request_id", ""))
         try:
             return body(event, made)
         finally:
@@ -78,9 +82,14 @@ def poll_tick(_: Event, made: Production) -> None:
     spacing, in whole seconds.
     """
     due = made.services.poll_schedule()
-    for place, leader in enumerate(due.leaders):
-        first = due.offset_ms(place) // 1000
-        made.ticks.send([leader], list(range(first, first + _MINUTE_S, due.interval_s)))
+    firsts = [(leader, due.offset_ms(place) // 1000) for place, leader in enumerate(due.leaders)]
+    made.ticks.send_each(
+        [
+            (leader, delay)
+            for leader, first in firsts
+            for delay in range(first, first + _MINUTE_S, due.interval_s)
+        ]
+    )
 
 
 @_observed
@@ -90,11 +99,12 @@ def sweep(_: Event, made: Production) -> None:
     if rows:
         logger.info("finished overdue work", rows=rows)
     softly(made.services.verify_trades, made.metrics)
-    try:
-        made.services.tend_leaders()
-    except PapercopyError as error:
-        # Comes again with the next minute; what the lanes need is done.
-        logger.warning("leaders were not all tended", error=str(error))
+    for part in (made.services.tend_leaders, made.services.reconcile):
+        try:
+            part()
+        except PapercopyError as error:
+            # Comes again with the next minute; what the lanes need is done.
+            logger.warning("not all was tended", part=type(part).__name__, error=str(error))
 
 
 @_observed
@@ -130,6 +140,7 @@ def measure(_: Event, made: Production) -> None:
     tallies = made.services.measure()
     if unclean := [tally for tally in tallies if not tally.clean]:
         logger.warning("hours are not complete", hours=len(unclean))
+    made.services.reconcile.days()
     made.services.check_ledgers()
 
 
@@ -163,6 +174,7 @@ def _health() -> dict[str, Any]:
 def _office(made: Production) -> Office:
     """Kept for as long as what it is made of."""
     from chalicelib.adapters.aws import client
+    from chalicelib.adapters.dead_letters import SqsDeadLetters
     from chalicelib.adapters.dynamo.sizes import TableSizes
     from chalicelib.adapters.invocations import ConfigTestFunction
 
@@ -180,6 +192,7 @@ def _office(made: Production) -> Office:
         ConfigTestFunction(env.stage, client("lambda", env.region, endpoint)),
         _health,
         system,
+        SqsDeadLetters(env.stage, client("sqs", env.region, endpoint)),
     )
 
 

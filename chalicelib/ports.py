@@ -173,6 +173,28 @@ class Quarantine(Protocol):
         """Store one refused payload (cut to 100 KB) with the sentence that says why."""
 
 
+DEAD_QUEUES = ("fills", "polls", "failures")
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """Messages handed in again, those of no use that stay, and how many lie there now."""
+
+    moved: int
+    kept: int
+    left: int
+
+
+class DeadLetters(Protocol):
+    """What failed too often, by queue (one of DEAD_QUEUES)."""
+
+    def count(self, queue: str) -> int:
+        """About how many messages lie there. Raises Retryable or Permanent."""
+
+    def redrive(self, queue: str, limit: int) -> Redriven:
+        """Hand in at most `limit` messages again. Raises Retryable or Permanent."""
+
+
 class Books(Protocol):
     """Order books of the venue."""
 
@@ -414,6 +436,9 @@ class Metrics(Protocol):
 
     def count(self, name: str, value: int = 1) -> None:
         """Add to a counter."""
+
+    def observe(self, name: str, value: int) -> None:
+        """Note one value of a distribution."""
 
 
 class Clock(Protocol):

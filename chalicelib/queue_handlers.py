@@ -18,11 +18,14 @@ from chalicelib.adapters.fill_wire import parse_fill_message
 from chalicelib.adapters.sqs import MARK_TICK, PollTick, parse_poll_tick
 from chalicelib.bootstrap import Ports, Services
 from chalicelib.domain.errors import InvalidInput, PapercopyError
+from chalicelib.domain.evidence import ApiEvidence, ChainEvidence, FillMessage
+from chalicelib.domain.identifiers import trade_id
 from chalicelib.observability import logger
 from chalicelib.services.verify_trades import softly
 
 Event = dict[str, Any]
 RECORDS_MAX = 10
+IDS_MAX = 10
 RECEIVES_MAX = 5
 """Deliveries of a fill message before the queue buries it: `maxReceiveCount` in base.yaml."""
 TICK_LATE_MS_MAX = 15_000
@@ -54,8 +57,11 @@ def ingest_records(event: Event, services: Services, ports: Ports) -> PartialIte
         group, receives = _delivery(record)
         if group in held:
             raise HeldBack(group)
+        trades: list[str] = []
         try:
-            raised = services.ingest(parse_fill_message(record.body))
+            message = parse_fill_message(record.body)
+            trades = _trade_ids(message)
+            raised = services.ingest(message)
             if raised:
                 softly(lambda: services.verify_trades.at_once(raised), ports.metrics)
         except InvalidInput as error:
@@ -63,12 +69,25 @@ def ingest_records(event: Event, services: Services, ports: Ports) -> PartialIte
             ports.metrics.count("messages_quarantined")
         except Exception as error:
             ports.metrics.count("messages_failed")
-            logger.warning("fill message failed", error=repr(error), group=group, receives=receives)
+            logger.warning(
+                "fill message failed",
+                error=repr(error),
+                trade_ids=trades,
+                group=group,
+                receives=receives,
+            )
             if receives < RECEIVES_MAX:
                 held.add(group)
             raise
 
     return _run(BatchProcessor(event_type=EventType.SQS), event, handle)
+
+
+def _trade_ids(message: FillMessage) -> list[str]:
+    """The trades a message is about, as everything after it names them; at most IDS_MAX."""
+    evidence: list[ChainEvidence | ApiEvidence] = [*message.chain, *message.api]
+    found = {trade_id(message.wallet, e.tx_hash, e.token_id, e.side) for e in evidence}
+    return sorted(found)[:IDS_MAX]
 
 
 def _delivery(record: SQSRecord) -> tuple[str, int]:

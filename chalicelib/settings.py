@@ -371,8 +371,8 @@ class Environment(BaseModel):
     gamma_api_url: str = "https://gamma-api.polymarket.com"
     clob_api_url: str = "https://clob.polymarket.com"
     clob_ws_url: str = "wss://ws-subscriptions-clob.polymarket.com/ws/market"
-    polygon_ws_url: str = ""
-    polygon_http_url: str = ""
+    polygon_ws_url: str = Field("", repr=False)
+    polygon_http_url: str = Field("", repr=False)
     trigger_mode: Literal["api", "polygon", "both", ""] = ""
     poll_interval_s: Annotated[int, Field(ge=5, le=60)] | None = None
     venue_budget_shares: Annotated[int, Field(ge=1, le=100)] = 1

@@ -1,4 +1,4 @@
-"""Check the ledgers of a deployed stage: `python -m infra.check --stage dev [PORTFOLIO …]`.
+"""Check ledgers: `python -m infra.check --stage S|--data FOLDER [PORTFOLIO …]`.
 
 Every portfolio, or those named, is folded from its first entry and compared to the micro; the
 verdicts are stored as those of the schedule are. Ends with 1 when something differs.
@@ -7,26 +7,23 @@ verdicts are stored as those of the schedule are. Ends with 1 when something dif
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.adapters.clock import SystemClock
-from chalicelib.adapters.dynamo.store import DynamoStore
 from chalicelib.adapters.metrics import CountingMetrics
 from chalicelib.domain.errors import PapercopyError
 from chalicelib.ports import Store
 from chalicelib.services.check_ledger import CheckLedgers
 from chalicelib.services.portfolios import all_portfolios
-from chalicelib.settings import environment
+from infra.places import add_place, store_at
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="check", description=__doc__)
     parser.add_argument("portfolios", nargs="*", metavar="PORTFOLIO")
-    parser.add_argument("--stage", required=True)
-    parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"))
+    add_place(parser)
     return parser
 
 
@@ -53,9 +50,7 @@ def report(store: Store, names: list[str]) -> bool:
 def main() -> int:
     asked = _parser().parse_args()
     try:
-        env = environment({**os.environ, "PAPERCOPY_STAGE": asked.stage})
-        store = DynamoStore(env.stage, endpoint_url=asked.endpoint_url, region=env.region)
-        return 0 if report(store, asked.portfolios) else 1
+        return 0 if report(store_at(asked), asked.portfolios) else 1
     except (PapercopyError, LookupError, BotoCoreError, ClientError) as error:
         print(f"check: {error}", file=sys.stderr)
         return 2

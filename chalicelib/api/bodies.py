@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chalicelib.services.config_tests import HOURS, HOURS_MAX
 from chalicelib.services.manage_leaders import NAME_LENGTH_MAX, WALLETS_MAX
 from chalicelib.services.preview_leader import QUERY_CHARS_MAX
+from chalicelib.services.redrive import LIMIT, LIMIT_MAX
 
 CHANGES_MAX = 100
 Text = Annotated[str, Field(max_length=200)]
@@ -49,6 +50,14 @@ class StateAsk(_Body):
     """Copy somebody (`on`), or stop: he is `sell_only` until nothing of him is held."""
 
     state: Literal["on", "off"]
+
+
+class RedriveAsk(_Body):
+    """Which dead letters to hand in again, at most how many; a dry run only counts them."""
+
+    queue: Literal["fills", "polls", "failures"] = "fills"
+    limit: int = Field(LIMIT, ge=1, le=LIMIT_MAX)
+    dry_run: bool = False
 
 
 class ControlAsk(_Body):

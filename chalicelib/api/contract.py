@@ -115,6 +115,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/overview"): Operation(shapes.Overview),
     ("GET", "/live"): Operation(shapes.Live, {"overview": _TAG, "trades": _TAG, "system": _TAG}),
     ("GET", "/system"): Operation(shapes.System),
+    ("POST", "/system/redrive"): Operation(
+        shapes.Redriven, body=bodies.RedriveAsk, also=(404, *_WRITE)
+    ),
     ("GET", "/openapi.json"): Operation(shapes.Document),
     ("GET", "/users"): Operation(
         shapes.Users,

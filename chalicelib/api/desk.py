@@ -14,6 +14,7 @@ from chalicelib.services.preview_leader import PreviewLeader
 from chalicelib.services.read_models import Json, ReadModels
 from chalicelib.services.read_models.live import Live
 from chalicelib.services.read_models.markets import MarketViews
+from chalicelib.services.redrive import Redrive
 from chalicelib.settings import Environment
 
 
@@ -22,7 +23,8 @@ class Office:
     """Use cases of one engine.
 
     `start_test` has a test of a configuration run elsewhere, by its name; it raises Retryable or
-    Permanent. `system` is the machinery in full, `health` its short form.
+    Permanent. `system` is the machinery in full, `health` its short form. Without
+    `redrive` there are no dead letters.
     """
 
     store: Store
@@ -40,6 +42,7 @@ class Office:
     config_tests: ConfigTests
     start_test: Callable[[str], None]
     system: Callable[[], Json]
+    redrive: Redrive | None = None
 
 
 class Desk:

@@ -14,6 +14,7 @@ from chalicelib.domain.life_cycle import LifeCycle
 from chalicelib.domain.market import ResolutionState
 from chalicelib.domain.paper_order import AttemptStatus
 from chalicelib.domain.reasons import Reason
+from chalicelib.domain.reconciliation import FindingKind
 from chalicelib.domain.trade import Source, TradeState
 
 Side = Literal["BUY", "SELL"]
@@ -149,6 +150,46 @@ class Size(Shape):
     bytes: int
 
 
+class Redriven(Shape):
+    moved: int
+    kept: int
+    left: int
+
+
+class FindingRow(Shape):
+    kind: FindingKind
+    subject: str
+    detail: str
+
+
+class Verdict(Shape):
+    at: int
+    ts_from: int
+    ts_until: int
+    chain_only: int
+    api_only: int
+    both: int
+    found: int
+    findings: list[FindingRow]
+
+
+class DayVerdict(Verdict):
+    leader: Address
+    leader_name: str
+
+
+class ProgressRow(Shape):
+    name: str
+    value: int
+    since: int
+
+
+class Reconciled(Shape):
+    recent: Verdict | None
+    progress: list[ProgressRow]
+    days: list[DayVerdict]
+
+
 class System(Health):
     last_event_at: int | None
     last_poll_at: int | None
@@ -156,6 +197,7 @@ class System(Health):
     sources: list[SourceRow]
     errors: list[ErrorRow]
     ledgers: Ledgers
+    reconciled: Reconciled
     sizes: list[Size]
 
 

@@ -7,6 +7,7 @@ noted on the attempts of those that were decided; nothing is ever un-copied.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from chalicelib.domain.errors import Conflict, PapercopyError, Retryable
@@ -15,16 +16,13 @@ from chalicelib.domain.group import (
     Correction,
     Fill,
     Group,
-    accepts,
-    join,
-    open_group,
+    placed_in,
     restore,
     retract,
 )
 from chalicelib.domain.identifiers import attempt_id, fill_id, is_combo, trade_id
-from chalicelib.domain.lane import Attempt, Work
+from chalicelib.domain.lane import Attempt, group_work
 from chalicelib.domain.latency_model import settle_ms
-from chalicelib.domain.money import SHARE_STEP
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.records import replace
 from chalicelib.domain.registry import Leader, PortfolioRef, is_history
@@ -33,6 +31,8 @@ from chalicelib.keyspace import attempt_key, correction_key, fill_key, group_key
 from chalicelib.ports import Clock, CopyRun, Metrics, Put, Rules, Store, Write
 from chalicelib.services.portfolios import followers, portfolios_of_leader
 from chalicelib.services.tape_reading import TapeReader
+
+_log = logging.getLogger(__name__)
 
 ROUNDS_MAX = 8
 FILLS_MAX = 400
@@ -75,7 +75,7 @@ class GroupFill:
     def __call__(
         self, leader: Leader, trade: Trade, increment: Increment, pre_sell: int | None
     ) -> CopyRun | None:
-        """The workflow to start for the fill's group, or None when it may never trade.
+        """The workflow to start for a group that this fill opened, else None.
 
         Repetition finds the fill row and returns the same workflow. Raises Retryable under lasting
         contention.
@@ -94,9 +94,14 @@ class GroupFill:
             if placed.group and placed.group.fills == 1:
                 self._want_tape(placed.group)
             self._metrics.count("fills_grouped" if placed.group else "fills_not_copyable")
+            group_id = placed.group.group_id if placed.group else ""
+            ids = {"trade_id": fill.trade_id, "fill_id": fill.fill_id, "group_id": group_id}
+            _log.info("fill grouped", extra={**ids, "leader": leader.leader})
             if placed.netted:
                 self._metrics.count("fills_netted")
-            return self._run(placed.group, refs) if placed.group else None
+            # Express does not deduplicate names, so a fill that joins would be a second execution.
+            opened = placed.group if placed.group and placed.group.fills == 1 else None
+            return self._run(opened, refs) if opened else None
         raise Retryable(f"group of {trade.trade_id} stayed contended for {ROUNDS_MAX} rounds")
 
     def _want_tape(self, group: Group) -> None:
@@ -185,40 +190,28 @@ class GroupFill:
         pre_sell: int | None,
         refs: list[PortfolioRef],
     ) -> _Placed:
-        reason = self._not_copied(leader, trade, increment, refs)
+        reason = not_copied(leader, trade, increment, followed=bool(refs))
         if reason:
             return _Placed(None, reason, 0, ())
         netted, writes = self._net(leader, trade, increment)
         left = _without(increment, netted)
         if left.fill_shares == 0:
             return _Placed(None, Reason.SELF_TRADE, netted, tuple(writes))
-        latest = self._latest(trade)
-        if latest and accepts(latest, increment.ts_seen):
-            group = join(latest, left, pre_sell, trade)
-            return _Placed(group, None, netted, (*writes, Put(group)))
-        if left.fill_shares < SHARE_STEP:
-            return _Placed(None, Reason.INCREMENT_TOO_SMALL, netted, tuple(writes))
         rules = self._rules.rules_for(leader.leader)
-        group = open_group(
+        group = placed_in(
+            self._latest(trade),
             trade,
             left,
             pre_sell,
-            latest.number + 1 if latest else 0,
             rules.aggregation_window_ms,
             rules.confirm_ms,
         )
-        works = [Put(_work(group, ref)) for ref in refs]
+        if group is None:
+            return _Placed(None, Reason.INCREMENT_TOO_SMALL, netted, tuple(writes))
+        if group.fills > 1:
+            return _Placed(group, None, netted, (*writes, Put(group)))
+        works = [Put(group_work(group, ref.portfolio_id, ref.epoch)) for ref in refs]
         return _Placed(group, None, netted, (*writes, Put(group), *works))
-
-    @staticmethod
-    def _not_copied(
-        leader: Leader, trade: Trade, increment: Increment, refs: list[PortfolioRef]
-    ) -> Reason | None:
-        if trade.backfill or is_history(leader, trade.wallet, increment.ts_block):
-            return Reason.SKIP_BACKFILL
-        if is_combo(trade.token_id):
-            return Reason.COMBO_NOT_COPYABLE
-        return None if refs else Reason.NO_FOLLOWER
 
     def _net(self, leader: Leader, trade: Trade, increment: Increment) -> tuple[int, list[Write]]:
         """Shares that fills of his other side in the same transaction cancel, and the writes.
@@ -274,6 +267,17 @@ class GroupFill:
         return CopyRun(group.group_id, tuple(ref.portfolio_id for ref in refs), wait)
 
 
+def not_copied(
+    leader: Leader, trade: Trade, increment: Increment, *, followed: bool
+) -> Reason | None:
+    """Why a fill may never trade, None where it may; `followed` says that some portfolio copies."""
+    if trade.backfill or is_history(leader, trade.wallet, increment.ts_block):
+        return Reason.SKIP_BACKFILL
+    if is_combo(trade.token_id):
+        return Reason.COMBO_NOT_COPYABLE
+    return None if followed else Reason.NO_FOLLOWER
+
+
 def _without(increment: Increment, netted: int) -> Increment:
     """The increment less what was cancelled, its cash in proportion, rounded down."""
     left = increment.fill_shares - netted
@@ -297,21 +301,4 @@ def _fill(trade: Trade, increment: Increment, pre_sell: int | None, placed: _Pla
         ts_seen=increment.ts_seen,
         not_copied=placed.not_copied,
         netted=placed.netted,
-    )
-
-
-def _work(group: Group, ref: PortfolioRef) -> Work:
-    return Work(
-        portfolio_id=ref.portfolio_id,
-        epoch=ref.epoch,
-        ts_due=group.ts_decided,
-        kind="group",
-        ref=group.group_id,
-        leader=group.leader,
-        token_id=group.token_id,
-        side=group.side,
-        group_number=group.number,
-        ts_decided=group.ts_decided,
-        ts_block=group.ts_block,
-        order=group.order,
     )

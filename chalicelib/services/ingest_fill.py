@@ -28,7 +28,7 @@ from chalicelib.domain.exchange_log import TIMESTAMP_MAX, Side
 from chalicelib.domain.identifiers import hash32, token_id, trade_id
 from chalicelib.domain.money import AMOUNT_MAX
 from chalicelib.domain.open_questions import questions
-from chalicelib.domain.records import replace
+from chalicelib.domain.records import quick, replace
 from chalicelib.domain.registry import Check, Leader, is_history
 from chalicelib.domain.trade import (
     API_ORDER,
@@ -66,8 +66,9 @@ from chalicelib.services.witnesses import Arrivals
 ROUNDS_MAX = 8
 
 
+@quick
 @dataclass(frozen=True, slots=True)
-class _Evidence:
+class Evidence:
     """All of one message's evidence about one trade."""
 
     tx_hash: str
@@ -86,45 +87,81 @@ class _Evidence:
         return min([leg.ts_block for leg in self.legs] + [row.ts_block for row in self.rows])
 
 
-def _by_trade(message: FillMessage) -> Iterator[_Evidence]:
+def by_trade(message: FillMessage) -> Iterator[Evidence]:
+    """A message's evidence by the trade it tells of."""
+    if len(message.chain) == 1 and not message.api:
+        only = message.chain[0]
+        yield Evidence(only.tx_hash, only.token_id, only.side, (only.leg,), (), (only.raw,))
+        return
     logs: dict[tuple[str, str, Side], list[ChainEvidence]] = {}
     for item in message.chain:
         logs.setdefault((item.tx_hash, item.token_id, item.side), []).append(item)
     for (tx_hash, token, side), found in logs.items():
         legs = tuple(item.leg for item in found)
-        yield _Evidence(tx_hash, token, side, legs, (), tuple(item.raw for item in found))
+        yield Evidence(tx_hash, token, side, legs, (), tuple(item.raw for item in found))
     for row in message.api:
         if row.rows:
-            yield _Evidence(row.tx_hash, row.token_id, row.side, (), row.rows, (row.raw,))
+            yield Evidence(row.tx_hash, row.token_id, row.side, (), row.rows, (row.raw,))
 
 
-def _check(message: FillMessage) -> None:
+def check_message(message: FillMessage) -> None:
     """Refuse what no fill can be, before anything of it is committed.
 
     Raises InvalidInput naming the field.
     """
     if len(message.chain) + len(message.api) + len(message.events) > EVIDENCE_MAX:
         raise InvalidInput("chain", f"more than {EVIDENCE_MAX} items in one message")
-    items: list[ChainEvidence | ApiEvidence] = [*message.chain, *message.api]
-    for item in items:
-        hash32(item.tx_hash, "tx_hash")
-        token_id(item.token_id)
-    legs = [item.leg for item in message.chain]
-    rows = [row for item in message.api for row in item.rows]
-    parts: list[ChainLeg | ApiRow] = [*legs, *rows]
-    for part in parts:
-        if not 0 < part.shares <= AMOUNT_MAX:
-            raise InvalidInput("shares", f"above 0 and at most {AMOUNT_MAX} was expected")
-        if not 0 <= part.cash <= part.shares or not 0 <= (part.fee or 0) <= AMOUNT_MAX:
-            raise InvalidInput("cash", "a price of at most 1 and a fee in bounds were expected")
-        if not 0 < part.ts_block <= TIMESTAMP_MAX * 1000:
-            raise InvalidInput("ts_block", "a time in milliseconds was expected")
-    for leg in legs:
-        hash32(leg.block_hash, "block_hash")
-        if not 0 <= leg.log_index < API_ORDER:
+    for item in message.chain:
+        _check_names(item)
+        _check_amounts(item.leg)
+        hash32(item.leg.block_hash, "block_hash")
+        if not 0 <= item.leg.log_index < API_ORDER:
             raise InvalidInput("log_index", f"0 to {API_ORDER - 1} was expected")
-    if any(not 0 < row.count <= ROWS_MAX for row in rows):
-        raise InvalidInput("count", f"1 to {ROWS_MAX} was expected")
+    for told in message.api:
+        _check_names(told)
+        for row in told.rows:
+            _check_amounts(row)
+            if not 0 < row.count <= ROWS_MAX:
+                raise InvalidInput("count", f"1 to {ROWS_MAX} was expected")
+
+
+def _check_names(item: ChainEvidence | ApiEvidence) -> None:
+    hash32(item.tx_hash, "tx_hash")
+    token_id(item.token_id)
+
+
+def _check_amounts(part: ChainLeg | ApiRow) -> None:
+    if not 0 < part.shares <= AMOUNT_MAX:
+        raise InvalidInput("shares", f"above 0 and at most {AMOUNT_MAX} was expected")
+    if not 0 <= part.cash <= part.shares or not 0 <= (part.fee or 0) <= AMOUNT_MAX:
+        raise InvalidInput("cash", "a price of at most 1 and a fee in bounds were expected")
+    if not 0 < part.ts_block <= TIMESTAMP_MAX * 1000:
+        raise InvalidInput("ts_block", "a time in milliseconds was expected")
+
+
+def begun(leader: Leader, message: FillMessage, evidence: Evidence) -> Trade:
+    """The trade that evidence is the first of, still without it."""
+    ts_block = evidence.ts_block
+    history = is_history(leader, message.wallet, ts_block)
+    return new_trade(
+        leader.leader,
+        message.wallet,
+        evidence.tx_hash,
+        evidence.token_id,
+        evidence.side,
+        source=evidence.source,
+        backfill=message.backfill or history,
+        ts_listed=ts_block,
+    )
+
+
+def folded(trade: Trade, message: FillMessage, evidence: Evidence) -> Trade:
+    """The trade knowing a message's evidence, with what is new of it pending."""
+    for leg in evidence.legs:
+        trade = fold_leg(trade, leg, message.ts_seen)
+    if evidence.rows:
+        trade = fold_rows(trade, evidence.rows, message.ts_seen)
+    return settle(trade, message.ts_seen)
 
 
 class IngestFill:
@@ -169,9 +206,9 @@ class IngestFill:
             raise InvalidInput("leader", f"{message.leader} was never followed")
         if message.wallet not in leader.wallets:
             raise InvalidInput("wallet", f"{message.wallet} is not a wallet of {leader.leader}")
-        _check(message)
+        check_message(message)
         raised = tuple(
-            check for item in _by_trade(message) for check in self._ingest(leader, message, item)
+            check for item in by_trade(message) for check in self._ingest(leader, message, item)
         )
         if message.events:
             self._other_activity(leader, message)
@@ -234,7 +271,7 @@ class IngestFill:
         raise Retryable(f"trade {check.trade_id} stayed contended for {ROUNDS_MAX} rounds")
 
     def _ingest(
-        self, leader: Leader, message: FillMessage, evidence: _Evidence
+        self, leader: Leader, message: FillMessage, evidence: Evidence
     ) -> tuple[Check, ...]:
         key = trade_key(
             trade_id(message.wallet, evidence.tx_hash, evidence.token_id, evidence.side)
@@ -244,7 +281,7 @@ class IngestFill:
             if before and before.pending:
                 self._finish(leader, before)
                 continue
-            trade = self._fold(before or self._new(leader, message, evidence), message, evidence)
+            trade = folded(before or begun(leader, message, evidence), message, evidence)
             if before and trade == before:
                 self._metrics.count("evidence_repeated")
                 self._tell_confirmed(trade, message.ts_seen)
@@ -259,14 +296,14 @@ class IngestFill:
                 self._store.commit(news)
             except Conflict:
                 continue
-            self._metrics.count("trades_new" if before is None else "trades_updated")
+            self._tell(before, trade, message.ts_seen)
             self._finish(leader, stored(trade))
             self._tell_confirmed(trade, message.ts_seen)
             return tuple(stored(check) for check in checks if check.ts_due <= message.ts_seen)
         raise Retryable(f"trade {key.pk} stayed contended for {ROUNDS_MAX} rounds")
 
     def _news(
-        self, trade: Trade, checks: Sequence[Check], ts_seen: int, evidence: _Evidence
+        self, trade: Trade, checks: Sequence[Check], ts_seen: int, evidence: Evidence
     ) -> list[Write]:
         """The trade, what only a receipt can answer, and the payload that brought the news."""
         writes: list[Write] = [Put(trade), *(Put(check) for check in checks)]
@@ -279,30 +316,15 @@ class IngestFill:
         """Whether a fill that only the API shows is a surprise."""
         return self._rules.system().trigger_mode == "both" and self._chain_is_up()
 
+    def _tell(self, before: Trade | None, trade: Trade, ts_seen: int) -> None:
+        """Count what is new; how long after its block a trade was first seen is measured."""
+        self._metrics.count("trades_new" if before is None else "trades_updated")
+        if before is None and not trade.backfill:
+            self._metrics.observe("detection_lag_ms", max(0, ts_seen - ts_block_of(trade)))
+
     def _tell_confirmed(self, trade: Trade, ts_seen: int) -> None:
         if trade.rows:
             self._confirmed(trade, ts_seen)
-
-    def _new(self, leader: Leader, message: FillMessage, evidence: _Evidence) -> Trade:
-        ts_block = evidence.ts_block
-        history = is_history(leader, message.wallet, ts_block)
-        return new_trade(
-            leader.leader,
-            message.wallet,
-            evidence.tx_hash,
-            evidence.token_id,
-            evidence.side,
-            source=evidence.source,
-            backfill=message.backfill or history,
-            ts_listed=ts_block,
-        )
-
-    def _fold(self, trade: Trade, message: FillMessage, evidence: _Evidence) -> Trade:
-        for leg in evidence.legs:
-            trade = fold_leg(trade, leg, message.ts_seen)
-        if evidence.rows:
-            trade = fold_rows(trade, evidence.rows, message.ts_seen)
-        return settle(trade, message.ts_seen)
 
     def _start(self, run: CopyRun) -> None:
         """Executions are hints: without this one the sweeper comes, and detection goes on."""

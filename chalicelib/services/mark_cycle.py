@@ -18,12 +18,13 @@ class MarkCycle:
         self._snapshot = snapshot
         self._metrics = metrics
 
-    def __call__(self, *, shadows: bool = True) -> int:
+    def __call__(self, *, shadows: bool = True, afresh: bool = False) -> int:
         """The number of tokens marked; `shadows` False is a cycle between two minutes.
 
+        `afresh` marks what only shadows hold, too, however short ago that was done.
         Raises Retryable when the venue did not answer. Snapshots that fail are a minute's gap.
         """
-        marked = self._mark(shadows=shadows)
+        marked = self._mark(shadows=shadows, afresh=afresh)
         if shadows:
             try:
                 self._snapshot()

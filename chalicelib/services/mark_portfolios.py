@@ -62,7 +62,7 @@ class MarkPortfolios:
         self._kept: dict[MarkScope, int] = {}
         self._paid: dict[str, int] = {}
 
-    def __call__(self, *, shadows: bool = True) -> int:
+    def __call__(self, *, shadows: bool = True, afresh: bool = False) -> int:
         """The number of tokens marked; `shadows` False leaves those of shadows to another cycle.
 
         That one also keeps the minute's sheets. Raises Retryable when the venue did not answer.
@@ -71,7 +71,7 @@ class MarkPortfolios:
         portfolios = all_portfolios(self._store)
         executed = self._held(ref for ref in portfolios if ref.kind != "shadow")
         marked, left_out = self._mark("latest", executed, now, keep=shadows)
-        if shadows and self._shadows_due(now):
+        if shadows and (afresh or self._shadows_due(now)):
             held = self._held(ref for ref in portfolios if ref.kind == "shadow")
             for row in awaiting_marks(self._store):
                 held.setdefault(row.token_id, _Held(row.shares, 0))

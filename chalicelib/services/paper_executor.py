@@ -36,12 +36,14 @@ class PaperExecutor:
         if never_placed:
             return never_placed
         ts = order.ts_placed
-        outcome = placed(order, self._tapes.covering(order.token_id, ts, ts), schedule)
+        tape = self._tapes.covering(order.token_id, ts, ts)
+        outcome = None
+        if taken and tape.book_at(ts) is not None:
+            earlier = self._tapes.tape(order.token_id, min(_recent(taken, ts), ts), ts)
+            outcome = placed(order, earlier, schedule, taken)
+        outcome = outcome or placed(order, tape, schedule)
         if outcome is not None:
-            if not taken:
-                return outcome
-            tape = self._tapes.tape(order.token_id, min(_recent(taken, ts), ts), ts)
-            return placed(order, tape, schedule, taken) or outcome
+            return outcome
         book = book_as_of(self._books, self._clock, order.token_id, ts)
         return fill_and_kill(order, book, schedule, ts, taken)
 

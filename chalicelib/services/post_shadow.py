@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from chalicelib.domain import registry
 from chalicelib.domain.errors import Conflict, Retryable
-from chalicelib.domain.identifiers import fill_id, trade_id
+from chalicelib.domain.identifiers import fill_id
 from chalicelib.domain.ledger import Entry
 from chalicelib.domain.portfolio import Head, Position
 from chalicelib.domain.records import replace
 from chalicelib.domain.registry import Leader, PortfolioRef
+from chalicelib.domain.shadow import held_before, other_side, shadow_entries
 from chalicelib.domain.trade import Increment, Trade
 from chalicelib.keyspace import entry_key, key_of, leader_key
 from chalicelib.ports import Put, Require, Store, Write
@@ -65,8 +66,10 @@ def post_shadow(store: Store, trade: Trade, increment: Increment) -> int | None:
         position = position_of(store, head, trade.token_id, trade.leader)
         pre_sell = None
         if trade.side == "SELL":
-            pre_sell = _held_before(store, ref, position, key.sk, _other_side(leader, trade))
-        entries = _entries(trade, increment, reference, head, pre_sell)
+            at = (increment.ts_block, increment.order, reference, increment.kind)
+            pre_sell = _held_before(store, ref, position, at, other_side(leader, trade))
+        portfolio = (head.portfolio_id, head.epoch, head.entries)
+        entries = shadow_entries(trade, increment, reference, portfolio, pre_sell)
         after, moved = folded_in(store, head, {trade.token_id: position}, entries)
         writes: list[Write] = [*moved, Put(_counted(after, increment))]
         # A reading of his holdings counts what was posted before it; nothing may slip in beside it.
@@ -88,57 +91,16 @@ def is_in_holdings(leader: Leader, ts_block: int, wallet: str = "") -> bool:
     return all(registry.is_in_holdings(leader, each, ts_block) for each in wallets)
 
 
-def _other_side(leader: Leader, trade: Trade) -> frozenset[str]:
-    """His wallets' purchases of the same token in the same transaction."""
-    return frozenset(
-        trade_id(wallet, trade.tx_hash, trade.token_id, "BUY") for wallet in leader.wallets
-    )
-
-
 def _held_before(
-    store: Store, ref: PortfolioRef, position: Position, at: str, other_side: frozenset[str]
+    store: Store,
+    ref: PortfolioRef,
+    position: Position,
+    at: tuple[int, int, str, str],
+    other: frozenset[str],
 ) -> int:
-    """max(0, sum − Σ deltas at or after the sell), by the ledger's sort keys.
-
-    What he bought in the same transaction counts as later: it cancels against the sell.
-    """
-    second, _, _ = at.removeprefix("entry#").partition("#")
-    entries = entries_from(store, ref.portfolio_id, ref.epoch, f"entry#{second}#")
-    after = sum(
-        entry.shares
-        for entry in entries
-        if entry.token_id == position.token_id
-        and (key_of(entry).sk >= at or entry.reference.partition(":")[0] in other_side)
-    )
-    return max(0, position.shares - after)
-
-
-def _entries(
-    trade: Trade, increment: Increment, reference: str, head: Head, pre_sell: int | None
-) -> list[Entry]:
-    """The entry of what moved and, where a fee was paid, its fee entry."""
-    sign = 1 if trade.side == "BUY" else -1
-    change = Entry(
-        portfolio_id=head.portfolio_id,
-        epoch=head.epoch,
-        seq=head.entries,
-        kind=increment.kind,
-        reference=reference,
-        token_id=trade.token_id,
-        leader=trade.leader,
-        shares=sign * increment.shares,
-        cash=-sign * increment.cash,
-        ts_effective=increment.ts_block,
-        order=increment.order,
-        pre_sell=pre_sell,
-        wallet=trade.wallet,
-    )
-    if not increment.fee:
-        return [change]
-    fee = replace(
-        change, seq=head.entries + 1, kind="FEE", shares=0, cash=-increment.fee, pre_sell=None
-    )
-    return [change, fee]
+    """What he held before a sell, by the entries from its second on."""
+    entries = entries_from(store, ref.portfolio_id, ref.epoch, f"entry#{at[0]:013d}#")
+    return held_before(position.shares, entries, position.token_id, at, other)
 
 
 def _counted(head: Head, increment: Increment) -> Head:

@@ -73,9 +73,9 @@ def record_period(
     """Everything about the evidence that came in a period.
 
     Its end moves back to a moment at which no order was open, unless that would leave out most of
-    it: only a period that ends so has ledgers to be reproduced. With `groups_max` it begins later, so that it has at most so many groups.
-    It is never longer than DAYS_MAX. Raises InvalidInput for a period that ends before it begins or
-    has too much in it, Retryable.
+    it: only a period that ends so has ledgers to be reproduced. With `groups_max` it begins later,
+    so that it has at most so many groups. It is never longer than DAYS_MAX. Raises InvalidInput for
+    a period that ends before it begins or has too much in it, Retryable.
     """
     if not 0 <= ts_from <= ts_until:
         raise InvalidInput("until", "a time at or after the beginning was expected")
@@ -241,7 +241,7 @@ def _trades(
 
 
 def _before(store: Store, now: Trade, brought: Sequence[Arrival]) -> Trade:
-    """The trade without what the period and later times brought; its fills count its earlier increments."""
+    """The trade without what came in the period or later; its fills count earlier increments."""
     messages = [a.message for a in brought if a.message]
     legs = {(item.leg.block_hash, item.leg.log_index) for m in messages for item in m.chain}
     rows = {(row.shares, row.price_e10) for m in messages for item in m.api for row in item.rows}

@@ -160,10 +160,11 @@ class CountedEmf(observability.EmfMetrics):
 class WatcherThread:
     """The watcher's task, which is a process of its own on AWS."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: Mapping[str, str]) -> None:
         self._stop = asyncio.Event()
         self._loop = asyncio.new_event_loop()
-        watcher, _ = build_watches(os.environ)
+        # The addresses of the node are secrets that only the task is given.
+        watcher, _ = build_watches({**os.environ, **variables})
         self._thread = Thread(
             target=self._loop.run_until_complete, args=(watcher.run(self._stop),), name="watcher"
         )
@@ -209,7 +210,7 @@ class AwsRun:
         self._queue = made.ports.queue
         store_setting(self.store, "global", PATIENT)
         follow_for_long(self.store, leaders)
-        self._watcher = WatcherThread() if "POLYGON_WS_URL" in variables else None
+        self._watcher = WatcherThread(variables) if "POLYGON_WS_URL" in variables else None
 
     def send(self, *messages: FillMessage) -> None:
         self._queue.send(messages)

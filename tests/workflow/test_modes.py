@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from chalicelib.domain.errors import InvalidInput, Retryable
 from chalicelib.domain.reasons import Reason
 from chalicelib.domain.registry import Heartbeat, SettingsRow
 from chalicelib.domain.rules import SystemRules, TriggerMode
-from chalicelib.keyspace import Key
+from chalicelib.keyspace import Key, Table
 from chalicelib.ports import Put, R
 from chalicelib.services.heartbeats import beat, heartbeats
 from chalicelib.services.manage_leaders import FollowLeader
@@ -210,6 +211,11 @@ class SilentStore(MemoryStore):
         if self.silent:
             raise Retryable("the store does not answer")
         return super().get(kind, key)
+
+    def query(self, kind: type[R], table: Table, pk: str, **span: Any) -> list[R]:
+        if self.silent:
+            raise Retryable("the store does not answer")
+        return super().query(kind, table, pk, **span)
 
 
 def test_what_was_last_known_holds_while_the_store_is_silent() -> None:

@@ -20,6 +20,7 @@ from chalicelib.keyspace import breakers_key, head_key, heartbeat_key, key_of
 from chalicelib.ports import Delete, Holding, Put, Write
 from chalicelib.services.portfolio_view import NotingStore, PortfolioViews
 from chalicelib.services.snapshot_portfolios import latest_snapshots
+from chalicelib.services.watch_breakers import QUIET_MS
 from tests.workflow.harness import LEADER, OTHER, TOKEN, System, book
 from tests.workflow.many_markets import add_market, settings, token_of, traded
 from tests.workflow.taped import DECIDED, TapedSystem
@@ -270,6 +271,8 @@ def test_a_sale_while_breakers_are_tended_is_no_loss() -> None:
     settings(system, daily_loss_max="0.001", drawdown_max="0.001")
     buys(system)
     system.run_workflows()
+    # Long enough for the cycle to store an equity that opens nothing.
+    system.clock.advance(QUIET_MS)
     system.services.mark_portfolios()
 
     def sold() -> None:
@@ -299,7 +302,7 @@ def test_breakers_of_a_head_that_never_rests_are_looked_at_by_the_next_cycle() -
         store.commit([Put(system.head())])
 
     moved()
-    system.clock.advance(60_000)
+    system.clock.advance(QUIET_MS)
     system.services.mark_portfolios()
     system.services.tend_portfolios()
     assert breakers(system) == before

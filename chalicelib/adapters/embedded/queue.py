@@ -154,6 +154,11 @@ class MemoryFillQueue:
         with self._changed:
             return list(self._dead)
 
+    def forget_dead(self) -> None:
+        """Drop the dead letters: somebody else has dealt with them."""
+        with self._changed:
+            self._dead.clear()
+
     def _number(self) -> int:
         self._numbers += 1
         return self._numbers

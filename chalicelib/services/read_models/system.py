@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from chalicelib.domain.ledger_check import LedgerCheck
+from chalicelib.domain.reconciliation import RECENT, Reconciliation
 from chalicelib.domain.registry import CatchUp, Heartbeat
+from chalicelib.keyspace import RECONCILED_DAYS_FEED, reconciliation_key
 from chalicelib.ports import QUERY_LIMIT_MAX, Rules, Store
 from chalicelib.services.heartbeats import heartbeats
 from chalicelib.services.read_models.health import read_health
@@ -11,12 +13,13 @@ from chalicelib.services.read_models.listing import Json, names_of_leaders
 from chalicelib.services.source_health import API_SOURCE, CHAIN_SOURCE
 
 CATCH_UPS_SHOWN = 20
+DAYS_SHOWN = 20
 
 
 def read_system(
     store: Store, rules: Rules, now: int, facts: Json, queues: Json, sizes: list[Json]
 ) -> Json:
-    """Health with everything behind it: five queries, of at most a thousand rows each."""
+    """Health with everything behind it: seven queries, of at most a thousand rows each."""
     beats = heartbeats(store)
     gaps = store.query(CatchUp, "registry", "catch_ups", limit=QUERY_LIMIT_MAX)
     checks = store.query(LedgerCheck, "registry", "ledger_checks", limit=QUERY_LIMIT_MAX)
@@ -38,7 +41,43 @@ def read_system(
             "wrong": sum(bool(check.wrong) for check in checks),
             "oldest_check_at": min((check.ts for check in checks), default=None),
         },
+        "reconciled": _reconciled(store, names),
         "sizes": sizes,
+    }
+
+
+def _reconciled(store: Store, names: dict[str, str]) -> Json:
+    """The verdict on the last minutes, and those on leaders' days, newest first."""
+    recent = store.get(Reconciliation, reconciliation_key(RECENT, 0))
+    days = store.feed(
+        Reconciliation, "activity", RECONCILED_DAYS_FEED, before=None, limit=DAYS_SHOWN
+    )
+    return {
+        "recent": _verdict(recent) if recent else None,
+        "progress": [
+            {"name": one.name, "value": one.value, "since": one.ts_since}
+            for one in (recent.progress if recent else ())
+        ],
+        "days": [
+            {"leader": day.scope, "leader_name": names.get(day.scope, ""), **_verdict(day)}
+            for _, day in days
+        ],
+    }
+
+
+def _verdict(one: Reconciliation) -> Json:
+    return {
+        "at": one.ts,
+        "ts_from": one.ts_from,
+        "ts_until": one.ts_until,
+        "chain_only": one.chain_only,
+        "api_only": one.api_only,
+        "both": one.both,
+        "found": one.found,
+        "findings": [
+            {"kind": each.kind, "subject": each.subject, "detail": each.detail}
+            for each in one.findings
+        ],
     }
 
 
