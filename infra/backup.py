@@ -21,6 +21,7 @@ import json
 import sqlite3
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ class Backups:
         for key in keys:
             body = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
             for line in gzip.decompress(body).decode().splitlines():
-                yield json.loads(line)["Item"]
+                yield _typed(json.loads(line)["Item"])
 
     def _write(self, name: str, items: Sequence[Item]) -> int:
         left: list[dict[str, Any]] = [{"PutRequest": {"Item": item}} for item in items]
@@ -167,6 +168,14 @@ class Backups:
         if left:
             raise TimeoutError(f"{name} did not take {len(left)} items")
         return len(items)
+
+
+def _typed(item: Item) -> Item:
+    """An exported item as the API takes it: binary values are base64 in the file only."""
+    return {
+        name: {"B": b64decode(value["B"])} if "B" in value else value
+        for name, value in item.items()
+    }
 
 
 def copied(source: Path, target: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import boto3
@@ -61,11 +61,18 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def lock_commits(dynamo: DynamoStore) -> None:
-    """moto checks and writes without a lock, which DynamoDB does not: lost updates in threads."""
-    lock, commit = Lock(), dynamo.commit
+    """moto checks and writes without a lock, which DynamoDB does not: lost updates in threads.
 
-    def locked(writes: object) -> None:
+    Its reads leave traces in what a transaction copies, so they take turns with it, too.
+    """
+    lock = RLock()
+    for name in ("commit", "get", "query", "feed"):
+        setattr(dynamo, name, _one_at_a_time(lock, getattr(dynamo, name)))
+
+
+def _one_at_a_time(lock: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+    def locked(*args: Any, **kwargs: Any) -> Any:
         with lock:
-            commit(writes)  # type: ignore[arg-type]
+            return call(*args, **kwargs)
 
-    dynamo.commit = locked  # type: ignore[method-assign]
+    return locked

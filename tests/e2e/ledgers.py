@@ -24,9 +24,11 @@ def follow_since(store: Store, ts: int, wallets: Sequence[str], name: str = "ada
 
 
 def entries_of(store: Store, portfolio: str) -> list[Entry]:
+    """What happened, in order; a day's MARK comes whenever an engine happens to mark."""
     pk = portfolio_pk(portfolio, 1)
     found = store.query(Entry, "portfolio", pk, start="entry#", end="entry$", limit=1000)
-    return sorted(found, key=lambda entry: entry.seq)
+    told = [entry for entry in found if entry.kind != "MARK"]
+    return sorted(told, key=lambda entry: entry.seq)
 
 
 def attempts_of(store: Store, portfolio: str) -> list[Attempt]:
