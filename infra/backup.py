@@ -30,6 +30,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.adapters.clock import SystemClock
+from chalicelib.adapters.embedded import DATABASE
 from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.adapters.metrics import CountingMetrics
 from chalicelib.domain.errors import InvalidInput, PapercopyError
@@ -51,7 +52,6 @@ BATCH_TRIES_MAX = 8
 EXPORT_S_MAX = 2 * 3_600
 POLL_S = 10.0
 POLL_LOCAL_S = 0.05
-FILE = "papercopy.sqlite3"
 
 Item = dict[str, dict[str, Any]]
 
@@ -229,7 +229,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 def _of_folder(asked: argparse.Namespace) -> None:
     if not asked.file:
         raise InvalidInput("--file", "is needed with --data")
-    kept = asked.data / FILE
+    kept = asked.data / DATABASE
     source, target = (kept, asked.file) if asked.verb == "export" else (asked.file, kept)
     copied(source, target)
     SqliteStore(target).close()

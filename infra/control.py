@@ -8,24 +8,20 @@ counts from the moment of the command; what rests then is cancelled as of it wit
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.adapters.clock import SystemClock
-from chalicelib.adapters.dynamo.store import DynamoStore
-from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.domain.breakers import open_breakers
-from chalicelib.domain.errors import InvalidInput, PapercopyError
+from chalicelib.domain.errors import PapercopyError
 from chalicelib.domain.pause import is_paused
 from chalicelib.ports import Store
 from chalicelib.services.control_portfolios import ControlPortfolios
 from chalicelib.services.portfolios import all_portfolios, head_of
 from chalicelib.services.watch_breakers import breakers_of
-from chalicelib.settings import environment
+from infra.places import add_place, store_at
 from infra.who import operator
 
 VERBS = ("pause", "resume", "reset-breaker")
@@ -44,22 +40,9 @@ def shown(store: Store, now: int) -> str:
     return "\n".join(lines) or "there are no portfolios"
 
 
-def _store(arguments: argparse.Namespace) -> Store:
-    if arguments.data:
-        file = arguments.data / "papercopy.sqlite3"
-        if not file.exists():
-            raise InvalidInput("--data", f"{file} does not exist")
-        return SqliteStore(file)
-    env = environment({**os.environ, "PAPERCOPY_STAGE": arguments.stage})
-    return DynamoStore(env.stage, endpoint_url=arguments.endpoint_url, region=env.region)
-
-
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="control", description=__doc__)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stage", default="")
-    where.add_argument("--data", type=Path)
-    parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"))
+    add_place(parser)
     parser.add_argument("verb", choices=[*VERBS, "show"])
     parser.add_argument("--portfolio", default="", metavar="ID")
     return parser.parse_args(words)
@@ -69,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _arguments(words)
     clock = SystemClock()
     try:
-        store = _store(arguments)
+        store = store_at(arguments)
         control = ControlPortfolios(store, clock)
         verbs = dict(
             zip(VERBS, (control.pause, control.resume, control.reset_breaker), strict=True)

@@ -9,33 +9,19 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.adapters.clock import SystemClock
-from chalicelib.domain.errors import InvalidInput, PapercopyError
+from chalicelib.domain.errors import PapercopyError
 from chalicelib.domain.export_rows import COLUMNS, text_of
 from chalicelib.ports import Store
 from chalicelib.services.exports import TS_MAX, Exports, Selection
 from chalicelib.services.portfolios import ACCOUNT
+from infra.moments import moment
 from infra.places import add_place, store_at
-
-
-def moment(text: str) -> int:
-    """Milliseconds of an ISO 8601 time or date, UTC unless it says otherwise.
-
-    Raises InvalidInput.
-    """
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidInput(text, "a time such as 2026-11-20T08:00:00Z was expected") from error
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    since = at - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 def selection(asked: argparse.Namespace) -> Selection:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from chalicelib.adapters.dynamo.store import DynamoStore
+from chalicelib.adapters.embedded import DATABASE
 from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.ports import Store
@@ -29,7 +30,7 @@ def environment_at(asked: argparse.Namespace) -> Environment:
 def store_at(asked: argparse.Namespace) -> Store:
     """The store of the place. Raises InvalidInput for a folder without one."""
     if asked.data:
-        file = asked.data / "papercopy.sqlite3"
+        file = asked.data / DATABASE
         if not file.exists():
             raise InvalidInput("--data", f"{file} does not exist")
         return SqliteStore(file)

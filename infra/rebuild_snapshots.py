@@ -9,34 +9,22 @@ The exit code is 1 when something differed and was not written.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.adapters.clock import SystemClock
-from chalicelib.adapters.dynamo.store import DynamoStore
-from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.domain.errors import InvalidInput, PapercopyError
 from chalicelib.domain.registry import PortfolioRef
 from chalicelib.ports import Store
 from chalicelib.services.portfolios import all_portfolios, portfolio_ref
 from chalicelib.services.rebuild_snapshots import rebuild_snapshots
-from chalicelib.settings import environment
+from infra.moments import moment
+from infra.places import add_place, store_at
 
 SETTLED_MS = 60_000
 """The last minute may still be written."""
-
-
-def moment(text: str) -> int:
-    """A time in milliseconds. Raises InvalidInput."""
-    try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-    except ValueError as error:
-        raise InvalidInput("time", f"{text}: a time like 2026-11-18T10:00 was expected") from error
 
 
 def _refs(store: Store, names: Sequence[str]) -> list[PortfolioRef]:
@@ -51,22 +39,9 @@ def _refs(store: Store, names: Sequence[str]) -> list[PortfolioRef]:
     return refs
 
 
-def _store(arguments: argparse.Namespace) -> Store:
-    if arguments.data:
-        file = arguments.data / "papercopy.sqlite3"
-        if not file.exists():
-            raise InvalidInput("--data", f"{file} does not exist")
-        return SqliteStore(file)
-    env = environment({**os.environ, "PAPERCOPY_STAGE": arguments.stage})
-    return DynamoStore(env.stage, endpoint_url=arguments.endpoint_url, region=env.region)
-
-
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="rebuild-snapshots", description=__doc__)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--stage", default="")
-    where.add_argument("--data", type=Path)
-    parser.add_argument("--endpoint-url", default=os.environ.get("AWS_ENDPOINT_URL"))
+    add_place(parser)
     parser.add_argument("--from", dest="since", default="")
     parser.add_argument("--until", default="")
     parser.add_argument("--write", action="store_true")
@@ -78,7 +53,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _arguments(words)
     unmended = 0
     try:
-        store = _store(arguments)
+        store = store_at(arguments)
         settled = SystemClock().now_ms() - SETTLED_MS
         ts_from = moment(arguments.since) if arguments.since else 0
         ts_until = min(moment(arguments.until), settled) if arguments.until else settled

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from chalicelib.adapters.embedded import DATABASE
 from chalicelib.cli.terminal import LineParser, Unusable, print_lines
 from chalicelib.ports import Store
 from chalicelib.replay.files import write_recording
@@ -15,7 +16,6 @@ from chalicelib.services.record_period import record_period
 HOURS = 24
 SETTLING_MS = 240_000
 """What came later than this ago may still be under way: by default it is left out."""
-DATABASE = "papercopy.sqlite3"
 _FAR = 10**13
 
 

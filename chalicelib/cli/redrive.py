@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from chalicelib.adapters.clock import SystemClock
+from chalicelib.adapters.embedded import DATABASE
 from chalicelib.adapters.embedded.dead_letters import REQUEST_FILE, waiting
 from chalicelib.adapters.metrics import CountingMetrics
 from chalicelib.cli.terminal import LineParser, Unusable, print_lines
@@ -58,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _ask_engine(folder: Path, dry_run: bool) -> dict[str, object]:
-    if not (folder / "papercopy.sqlite3").exists():
+    if not (folder / DATABASE).exists():
         raise Unusable(f"{str(folder)!r} is no data folder of an engine")
     if not dry_run:
         (folder / REQUEST_FILE).touch()

@@ -19,6 +19,7 @@ from chalice.app import Chalice
 from chalicelib.adapters.admin_token import AdminToken, file_token
 from chalicelib.adapters.clock import SystemClock
 from chalicelib.adapters.codec import to_text
+from chalicelib.adapters.embedded import DATABASE
 from chalicelib.adapters.embedded.dead_letters import REQUEST_FILE, FileDeadLetters
 from chalicelib.adapters.embedded.quarantine import FileQuarantine
 from chalicelib.adapters.embedded.queue import MemoryFillQueue
@@ -161,7 +162,7 @@ class EmbeddedEngine:
             taken.callback(self._address.unlink, missing_ok=True)
             file_token(folder)
             self._admin = AdminToken(lambda: file_token(folder), self.clock.now_ms)
-            self.store = SqliteStore(folder / "papercopy.sqlite3")
+            self.store = SqliteStore(folder / DATABASE)
             taken.callback(self.store.close)
             self.queue = MemoryFillQueue(self.clock)
             self.quarantine = FileQuarantine(folder / "quarantine.jsonl")
@@ -487,7 +488,7 @@ class EmbeddedEngine:
         return self.services.read.health(self._facts(), self._queues())
 
     def _system(self) -> dict[str, Any]:
-        stored = sum(file.stat().st_size for file in self._folder.glob("papercopy.sqlite3*"))
+        stored = sum(file.stat().st_size for file in self._folder.glob(f"{DATABASE}*"))
         sizes = [{"table": "all", "items": None, "bytes": stored}]
         return self.services.read.system(self._facts(), self._queues(), sizes)
 

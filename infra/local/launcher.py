@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chalicelib.adapters.embedded import DATABASE
 from chalicelib.domain.errors import InvalidInput
 from chalicelib.domain.identifiers import address
 from chalicelib.services.manage_leaders import leaders
@@ -91,7 +92,7 @@ def _checked(asked: Launch, variables: dict[str, str], say: Say) -> list[tuple[s
     if not 0 <= asked.fills_per_minute <= FILLS_PER_MINUTE_MAX:
         raise CannotStart(f"--fills-per-minute: 0 to {FILLS_PER_MINUTE_MAX} was expected")
     if asked.venue == "live":
-        if not wallets and not (asked.folder / "papercopy.sqlite3").exists():
+        if not wallets and not (asked.folder / DATABASE).exists():
             raise CannotStart("whom to follow? make run VENUE=live LEADERS=0x…,0x…")
         if not variables.get("POLYGON_WS_URL") and not variables.get("TRIGGER_MODE"):
             say("no POLYGON_WS_URL given: the chain is not watched, mode is api")

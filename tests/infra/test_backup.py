@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from chalicelib.adapters.clock import ManualClock, SystemClock
 from chalicelib.adapters.dynamo.store import DynamoStore
+from chalicelib.adapters.embedded import DATABASE
 from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.ports import Store
 from infra import backup
@@ -130,7 +131,7 @@ def test_a_running_folder_is_copied_and_the_copy_is_whole(
 ) -> None:
     data, fresh, copy = tmp_path / "data", tmp_path / "fresh", tmp_path / "copy.sqlite3"
     data.mkdir()
-    store = SqliteStore(data / backup.FILE)
+    store = SqliteStore(data / DATABASE)
     busy(store)
     told(["export", "--data", str(data), "--file", str(copy)], capsys)
     store.close()
@@ -149,7 +150,7 @@ def test_a_ledger_that_was_damaged_is_told(
 
     from chalicelib.ports import Put
 
-    store = SqliteStore(tmp_path / backup.FILE)
+    store = SqliteStore(tmp_path / DATABASE)
     system = busy(store)
     head = system.head()
     store.commit([Put(replace(head, cash=head.cash - 1))])

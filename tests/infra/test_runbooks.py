@@ -16,6 +16,7 @@ import pytest
 
 from chalicelib.adapters.clock import ManualClock, SystemClock
 from chalicelib.adapters.dynamo.store import DynamoStore
+from chalicelib.adapters.embedded import DATABASE
 from chalicelib.adapters.embedded.sqlite_store import SqliteStore
 from chalicelib.adapters.refused import refused_line
 from infra import backup
@@ -70,7 +71,7 @@ def variables(stage: AwsEngine, tmp_path_factory: pytest.TempPathFactory) -> dic
     folder = tmp_path_factory.mktemp("runbooks")
     data = folder / "data"
     data.mkdir()
-    store = SqliteStore(data / backup.FILE)
+    store = SqliteStore(data / DATABASE)
     busy(System(store=store, clock=ManualClock(SystemClock().now_ms() - 60_000)))
     store.close()
     (data / "quarantine.jsonl").write_text(refused_line("gamma", "{}", "no market") + "\n")
